@@ -1,0 +1,1 @@
+"""Raw Mixpanel events as a Singer stream, and their mapping to XDM."""

@@ -1,0 +1,100 @@
+"""Pure: the exported text of a property as the text of a column's value."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tap_mixpanel_export.events import members_of
+from tap_mixpanel_export.xdm.convert import converter
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Cell = bytes
+"""JSON text of a column's value."""
+
+NULL: Cell = b"null"
+
+_QUOTE = ord('"')
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def cell_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], Cell]:
+    """Make a function that gives a column's text for a property's text.
+
+    What already fits the type is passed on as it is, after the cheapest check that tells.
+
+    Args:
+        field: The column's type.
+        path: Where the value is inside of the property; empty for the property itself.
+
+    Returns:
+        A function that raises ConversionError when the value does not fit.
+    """
+    make = _maker(field)
+    if not path:
+        return make
+
+    def make_nested(text: bytes) -> Cell:
+        inner = _descend(text, path)
+        return NULL if inner is None else make(inner)
+
+    return make_nested
+
+
+def _maker(field: XdmField) -> Callable[[bytes], Cell]:
+    slow = _slow_maker(field)
+    if field.type is XdmType.STRING and not (
+        field.enum or field.pattern or field.min_length or field.max_length is not None
+    ):
+        return lambda text: text if text[0] == _QUOTE else slow(text)
+    if field.type in INTEGER_BOUNDS and not field.enum:
+        least, greatest = INTEGER_BOUNDS[field.type]
+        least = int(max(least, field.minimum if field.minimum is not None else least))
+        greatest = int(min(greatest, field.maximum if field.maximum is not None else greatest))
+        return lambda text: (
+            text if text.isdigit() and least <= int(text) <= greatest else slow(text)
+        )
+    if field.type is XdmType.BOOLEAN and not field.enum:
+        return lambda text: text if text in {b"true", b"false"} else slow(text)
+    return slow
+
+
+def _slow_maker(field: XdmField) -> Callable[[bytes], Cell]:
+    convert = converter(field)
+
+    def make(text: bytes) -> Cell:
+        try:
+            value = json.loads(text, parse_float=Decimal)
+            converted = convert(value, text.decode)
+            if converted is value:
+                return text
+            # Escapes keep lone surrogates, which have no UTF-8.
+            return json.dumps(converted).encode() if type(converted) is str else _encode(converted)
+        except ConversionError:
+            raise
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            # The cause may quote the value.
+            raise ConversionError("the value cannot be represented") from error
+
+    return make
+
+
+def _descend(text: bytes, path: tuple[str, ...]) -> bytes | None:
+    inner = text.decode()
+    for name in path:
+        try:
+            found = members_of(inner).get(name)
+        except ValueError:
+            # Not an object: there is nothing of that name in it.
+            return None
+        if found is None:
+            return None
+        inner = found
+    return inner.encode()

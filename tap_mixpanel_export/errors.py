@@ -1,0 +1,132 @@
+"""What can go wrong, as one tree; whether to try again is a property of the class.
+
+::
+
+    ExportError                      exit code 1, its text is the message for the user
+    ├── SettingsError                refused before any request, all problems at once
+    ├── StateError                   the state that was passed in cannot be understood
+    ├── RequestError                 the service refused: asking again gives the same answer
+    │   ├── AuthenticationError      401, 400 "Unable to authenticate request"
+    │   ├── PlanError                402
+    │   ├── AccessError              403
+    │   ├── NotFoundError            404
+    │   ├── DayError                 400 "to_date cannot be later than today"
+    │   └── RejectedQueryError       any other 4xx: `where`, `event_names`, …
+    ├── TransientError               try again: what came so far is incomplete
+    │   ├── ServerError              5xx
+    │   ├── ConnectionFailedError    refused, reset, silent for too long, cut off
+    │   ├── IncompleteExportError    truncated gzip, "terminated early", half a last line
+    │   └── MalformedLinesError      lines that are no events; they may be there again
+    ├── RateLimitedError             429: wait, then try again, as often as it takes
+    ├── WindowError                  a window's tries are used up
+    └── DiagnosticsError             more malformed lines than allowed
+
+No message holds a secret or anything of an event.
+"""
+
+from __future__ import annotations
+
+
+class ExportError(Exception):
+    """Anything that ends a run with a message instead of a traceback."""
+
+    retry = False
+    """Whether the same request can succeed when it is sent again."""
+
+
+class SettingsError(ExportError):
+    """One or more settings cannot be used.
+
+    Args:
+        problems: One sentence each, that names its setting.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("Settings refused:\n" + "\n".join(f"  - {p}" for p in problems))
+
+
+class StateError(ExportError):
+    """The state that was passed in cannot be understood."""
+
+
+class RequestError(ExportError):
+    """The service refused the request, and would refuse it again."""
+
+
+class AuthenticationError(RequestError):
+    """Wrong, expired or missing credentials."""
+
+
+class PlanError(RequestError):
+    """The project's plan does not include the export API (402)."""
+
+
+class AccessError(RequestError):
+    """The account has no access to the project (403)."""
+
+
+class NotFoundError(RequestError):
+    """There is no export API at this address (404)."""
+
+
+class DayError(RequestError):
+    """The request's days lie in the future of the project's time zone."""
+
+
+class RejectedQueryError(RequestError):
+    """The service does not take the query itself: a `where` that it cannot read, for example."""
+
+
+class TransientError(ExportError):
+    """The download failed in a way that can pass."""
+
+    retry = True
+
+
+class ServerError(TransientError):
+    """5xx."""
+
+
+class ConnectionFailedError(TransientError):
+    """The connection could not be made, was reset, cut off, or went silent."""
+
+
+class IncompleteExportError(TransientError):
+    """The answer said success, but is not whole."""
+
+
+class MalformedLinesError(TransientError):
+    """Lines that are no events, in an answer that is whole.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(f"{count} malformed line(s)")
+
+
+class RateLimitedError(ExportError):
+    """429.
+
+    Args:
+        retry_after: Seconds that the service asked to wait, if it said so.
+        hourly: Whether the hour's queries are spent, as far as the answer tells.
+    """
+
+    retry = True
+
+    def __init__(self, retry_after: float | None, *, hourly: bool) -> None:
+        self.retry_after = retry_after
+        self.hourly = hourly
+        super().__init__("the project's rate limit is reached (429)")
+
+
+class WindowError(ExportError):
+    """The tries for some days are used up; the state is at the last finished window."""
+
+
+class DiagnosticsError(ExportError):
+    """More malformed lines than `error_threshold_percent` allows, or no place to keep them."""

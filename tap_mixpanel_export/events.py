@@ -1,0 +1,141 @@
+"""Pure: one line of an export taken apart, each value as the text that was exported.
+
+Values are kept as text because decoding and encoding again would change some of them: integers
+beyond 64 bits, 1e400, 1.0, escapes of lone surrogates.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ABSENT = Raw(b"null")
+"""Stands for a property that an event does not have; told from an exported null by identity."""
+
+# What Mixpanel writes between the event's name and its properties, and at the end of a line.
+_BETWEEN = b',"properties":{'
+_BEFORE = len(b'{"event":')
+_AFTER = b"}}"
+
+
+class Event(NamedTuple):
+    """An exported event, each part as exported JSON text."""
+
+    name: bytes
+    properties: bytes
+    values: tuple[Raw, ...]
+    """One for each property that the decoder was asked for, or `ABSENT`."""
+
+
+class NotAnEventError(ValueError):
+    """A line that is not a JSON object with `event` and an object `properties`."""
+
+
+def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
+    """Make a function that takes lines apart.
+
+    Args:
+        properties: Names of the properties whose values are wanted.
+
+    Returns:
+        A function from a line, without its end, to its event; raises NotAnEventError.
+    """
+    wanted = msgspec.defstruct(
+        "Properties",
+        [
+            (f"p{index}", Raw, msgspec.field(name=name, default=ABSENT))
+            for index, name in enumerate(properties)
+        ],
+    )
+    usual = msgspec.defstruct(
+        "UsualLine", [("event", Raw), ("properties", wanted)], forbid_unknown_fields=True
+    )
+    decode_usual: Callable[[bytes], Any] = msgspec.json.Decoder(usual).decode
+    values_of: Callable[[Any], tuple[Raw, ...]] = msgspec.structs.astuple
+
+    def decode(line: bytes) -> Event:
+        try:
+            parts = decode_usual(line)
+        except (msgspec.MsgspecError, RecursionError):
+            return _decode_unusual(line, properties)
+        name = bytes(parts.event)
+        start = _BEFORE + len(name)
+        # The text of `properties` is what stands between: no second pass over it is needed.
+        if line.endswith(_AFTER) and line.startswith(_BETWEEN, start):
+            return Event(name, line[start + len(_BETWEEN) - 1 : -1], values_of(parts.properties))
+        return _decode_unusual(line, properties)
+
+    return decode
+
+
+def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:
+    """The same for lines that msgspec refuses or that have other members or blanks.
+
+    msgspec refuses escapes of lone surrogates, which JavaScript clients do send.
+    """
+    try:
+        members = members_of(line.decode())
+        name = members["event"]
+        properties_text = members["properties"]
+        values = members_of(properties_text)
+    except (ValueError, KeyError, RecursionError) as error:
+        # The cause would quote the line.
+        raise NotAnEventError("not a JSON object with `event` and `properties`") from error
+    return Event(
+        name.encode(),
+        properties_text.encode(),
+        tuple(Raw(values[p].encode()) if p in values else ABSENT for p in properties),
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Numbers are not converted: only their place in the text is wanted, and Python refuses some.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+_BLANKS = " \t\n\r"
+
+
+def members_of(text: str) -> dict[str, str]:
+    """The members of a JSON object, their values as the text they are written in.
+
+    Raises:
+        ValueError: When the text is no JSON object.
+    """
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        raise ValueError("not a JSON object")
+    members: dict[str, str] = {}
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        if members:
+            at = _expect(text, at, ",")
+        if text[at : at + 1] != '"':
+            raise ValueError("a name is missing")
+        key, at = _DECODER.raw_decode(text, at)
+        start = _expect(text, _skip(text, at), ":")
+        _, at = _DECODER.raw_decode(text, start)
+        members[key] = text[start:at]
+        at = _skip(text, at)
+    if _skip(text, at + 1) != len(text):
+        raise ValueError("something stands behind the object")
+    return members
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] in _BLANKS and at < len(text):
+        at += 1
+    return at
+
+
+def _expect(text: str, at: int, character: str) -> int:
+    if text[at : at + 1] != character:
+        raise ValueError(f"{character!r} is missing")
+    return _skip(text, at + 1)

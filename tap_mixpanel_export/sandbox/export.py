@@ -1,0 +1,206 @@
+"""The export endpoint: from a request on the wire to its answer on the wire."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timezone, tzinfo
+from email.utils import format_datetime
+from http import HTTPStatus
+from math import ceil
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from tap_mixpanel_export.sandbox.answers import ApiError
+from tap_mixpanel_export.sandbox.clock import epoch_milliseconds
+from tap_mixpanel_export.sandbox.content_faults import CONTENT_KINDS, spoil
+from tap_mixpanel_export.sandbox.credentials import authenticate
+from tap_mixpanel_export.sandbox.gzip_stream import Block, gzip_member
+from tap_mixpanel_export.sandbox.query import Query, read_date
+from tap_mixpanel_export.sandbox.selection import select
+from tap_mixpanel_export.sandbox.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from threading import Event as Signal
+
+    from tap_mixpanel_export.sandbox.clock import SandboxClock
+    from tap_mixpanel_export.sandbox.credentials import Credentials
+    from tap_mixpanel_export.sandbox.faults import Fault, FaultPlan
+    from tap_mixpanel_export.sandbox.limits import Limiter
+    from tap_mixpanel_export.sandbox.project import Project
+    from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
+    from tap_mixpanel_export.sandbox.wire import Request, Wire
+
+__all__ = ["API_PATH", "Export"]
+
+API_PATH = "/api/2.0"
+_EXPORT_PATH = f"{API_PATH}/export"
+# Smaller bodies are sent as they are, whatever the client accepts.
+_MOST_PLAIN_BYTES = 1400
+_FORCED_GZIP = frozenset({"always_gzip", "truncated_gzip", "corrupt_gzip"})
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Answers requests for exports of one project.
+
+    Attributes:
+        project: The events.
+        clock: The time.
+        zone: Zone of the project's days; `None` for UTC.
+        credentials: Who may export.
+        limiter: The project's quota.
+        faults: What goes wrong.
+        log: Where requests are logged.
+        feed: Called with the time before an answer is made: adds events that have come up.
+    """
+
+    project: Project
+    clock: SandboxClock
+    zone: tzinfo | None
+    credentials: Credentials
+    limiter: Limiter
+    faults: FaultPlan
+    log: RequestLog
+    feed: Callable[[datetime], None]
+
+    def answer(
+        self, request: Request, wire: Wire, closing: Signal, refuse: Callable[[float], None]
+    ) -> bool:
+        """Answer a request.
+
+        Args:
+            request: The request.
+            wire: The connection that it came on.
+            closing: Ends every waiting when set.
+            refuse: Makes the server refuse connections for some seconds.
+
+        Returns:
+            Whether the connection can take another request.
+
+        Raises:
+            OSError: The client has gone.
+        """
+        url = urlsplit(request.target)
+        now = self.clock.now()
+        entry = self.log.open(time.monotonic(), now, url.path)
+        entry.user_agent = request.headers.get("User-Agent", "")
+        keep = request.headers.get("Connection", "").lower() != "close"
+        try:
+            params = _parameters(request, url.query, entry)
+            entry.credential = authenticate(
+                self.credentials, request.headers.get("Authorization"), params
+            )
+            self._take()
+            try:
+                transfer = Transfer(wire, entry, closing, refuse)
+                return self._export(request, entry, transfer, now) and keep
+            finally:
+                self.limiter.done()
+        except ApiError as error:
+            entry.status = error.status
+            body = error.body(request.target)
+            entry.bytes_sent = len(body)
+            headers = {**_headers(now), "Content-Type": "application/json"}
+            headers["Content-Length"] = str(len(body))
+            if error.retry_after is not None:
+                headers["Retry-After"] = error.retry_after
+            # The body of anything but a plain GET is not read: the connection can't be used again.
+            keep = keep and error.status != HTTPStatus.METHOD_NOT_ALLOWED
+            if not keep:
+                headers["Connection"] = "close"
+            wire.start(error.status, headers, body)
+            return keep
+        finally:
+            self.log.close(entry, time.monotonic())
+
+    def _take(self) -> None:
+        refusal = self.limiter.take()
+        if refusal is None:
+            return
+        # Clients wait in real seconds, on whatever clock the quota runs.
+        wait = max(1, ceil(refusal.wait / (self.clock.rate or 1)))
+        raise ApiError(
+            HTTPStatus.TOO_MANY_REQUESTS, refusal.text, str(wait) if refusal.tells_wait else None
+        )
+
+    def _export(
+        self, request: Request, entry: LoggedRequest, transfer: Transfer, now: datetime
+    ) -> bool:
+        today = now.astimezone(self.zone or timezone.utc).date()
+        query = Query.read(entry.params, today)
+        fault = self.faults.next((query.first, query.last), entry.where, today)
+        if fault is not None:
+            entry.fault = fault.kind
+            if fault.kind in {"status", "refuse_where"}:
+                status = fault.status if fault.kind == "status" else HTTPStatus.BAD_REQUEST
+                wait = None if fault.retry_after is None else str(fault.retry_after)
+                raise ApiError(status, fault.message, wait)
+            if transfer.refused(fault):
+                return False
+        self.feed(now)
+        blocks = self._blocks(query, now, fault)
+        gzipped = _wants_gzip(request, sum(block.size for block in blocks), fault)
+        headers = {**_headers(now), "Content-Type": "text/plain", "Transfer-Encoding": "chunked"}
+        if gzipped:
+            headers["Content-Encoding"] = "gzip"
+        if request.headers.get("Connection", "").lower() == "close":
+            headers["Connection"] = "close"
+        if fault is not None and fault.kind == "no_date":
+            del headers["Date"]
+        if fault is not None and fault.kind == "wrong_charset":
+            headers["Content-Type"] = "text/plain; charset=iso-8859-1"
+        entry.gzipped = gzipped
+        parts = gzip_member(blocks) if gzipped else (block.data() for block in blocks)
+        return transfer.send(headers, parts, fault)
+
+    def _blocks(self, query: Query, now: datetime, fault: Fault | None) -> list[Block]:
+        blocks = self.project.blocks(
+            query.first,
+            query.last,
+            epoch_milliseconds(now),
+            time_in_ms=query.time_in_ms,
+        )
+        if not query.everything:
+            lines = (line for block in blocks for line in block.data().split(b"\n")[:-1])
+            blocks = [Block.of(b"".join(line + b"\n" for line in select(lines, query)))]
+        if fault is not None and fault.kind in CONTENT_KINDS:
+            blocks = [Block.of(spoil(b"".join(block.data() for block in blocks), fault))]
+        return [block for block in blocks if block.size]
+
+
+def _parameters(request: Request, query: str, entry: LoggedRequest) -> dict[str, str]:
+    if entry.path != _EXPORT_PATH:
+        raise ApiError(HTTPStatus.NOT_FOUND, "Not found")
+    if request.method != "GET" or request.headers.get("Content-Length", "0") != "0":
+        raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET without a body is allowed")
+    try:
+        pairs = parse_qsl(
+            query, keep_blank_values=True, strict_parsing=bool(query), errors="strict"
+        )
+    except ValueError as error:
+        raise ApiError(HTTPStatus.BAD_REQUEST, "The query is not URL-encoded UTF-8") from error
+    entry.params = dict(pairs)
+    entry.from_date = read_date(entry.params.get("from_date"))
+    entry.to_date = read_date(entry.params.get("to_date"))
+    if len(pairs) != len(entry.params):
+        raise ApiError(HTTPStatus.BAD_REQUEST, "A parameter is given twice")
+    return entry.params
+
+
+def _headers(now: datetime) -> dict[str, str]:
+    return {"Date": format_datetime(now, usegmt=True), "Server": "mixpanel-sandbox"}
+
+
+def _wants_gzip(request: Request, size: int, fault: Fault | None) -> bool:
+    if fault is not None and fault.kind in _FORCED_GZIP:
+        return True
+    if size <= _MOST_PLAIN_BYTES or (fault is not None and fault.kind == "never_gzip"):
+        return False
+    for choice in request.headers.get("Accept-Encoding", "").split(","):
+        coding, *options = (word.strip().lower() for word in choice.split(";"))
+        if coding in {"gzip", "x-gzip", "*"}:
+            return not any(option in {"q=0", "q=0.0", "q=0.00", "q=0.000"} for option in options)
+    return False

@@ -1,0 +1,245 @@
+"""What goes wrong with exports in practice, to be ordered per request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["Fault", "FaultPlan", "ScenarioError", "load_scenario"]
+
+KINDS = {
+    "status": "answers with `status`",
+    "refuse_where": "400 to any query whose `where` contains `text`",
+    "refuse": "resets the connection and refuses new ones for `seconds`",
+    "reset": "resets the connection before the headers",
+    "reset_in_body": "resets the connection after `share` of the body",
+    "truncated_chunk": "closes the connection in the middle of a chunk, after `share` of the body",
+    "no_final_chunk": "sends everything but the chunk that ends the body, and closes",
+    "truncated_gzip": "ends a well-formed transfer after `share` of the gzip stream",
+    "corrupt_gzip": "sends a gzip stream with a wrong checksum",
+    "terminated_early": "leaves the lines after `share` out; the last line is the bare `text`",
+    "cut_last_line": "sends a complete gzip stream whose last line is incomplete",
+    "slow_start": "is silent for `seconds` before the headers",
+    "stall": "is silent for `seconds` after `share` of the body, then goes on",
+    "drip": "sends the body in small pieces with `seconds` in between",
+    "empty": "answers 200 with an empty body",
+    "split_event": "breaks `lines` events over two physical lines each",
+    "malformed_line": "adds `lines` lines that are not JSON",
+    "no_event": "adds `lines` objects without `event`",
+    "no_properties": "adds `lines` objects without `properties`",
+    "no_time": "adds `lines` events without `time`",
+    "invalid_utf8": "adds `lines` events whose name is not UTF-8",
+    "no_date": "leaves the `Date` header out",
+    "wrong_charset": "claims a charset that the body is not in",
+    "always_gzip": "compresses however small the body is",
+    "never_gzip": "does not compress however large the body is",
+    "no_trailing_newline": "leaves the line end of the last line out, which is valid",
+}
+"""Every kind of fault, and what the server does."""
+
+_TEXTS = {"terminated_early": "terminated early", "refuse_where": "mp_processing_time_ms"}
+_STATUSES = {
+    400: "Bad request",
+    401: "Unable to authenticate request",
+    402: "Your plan does not include this API",
+    403: "This account has no access to this project",
+    404: "Not found",
+    429: "too many export requests in the last hour",
+    500: "Internal server error",
+    502: "Bad gateway",
+    503: "Service unavailable",
+    504: "Gateway timeout",
+}
+
+
+class ScenarioError(ValueError):
+    """A fault that can't be; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong. Of several that match a request the first is applied.
+
+    Attributes:
+        kind: A key of `KINDS`.
+        request: Only the request of this number, from 0, among the exports asked for (those refused
+            by a limit not counted).
+        day: Only requests whose days include this one: a date, or an offset in days from the
+            sandbox's today (-3).
+        where: Only requests with, or without, a `where`.
+        times: How many requests it happens to; `None` for all.
+        status: For `status`.
+        retry_after: For `status`: value of `Retry-After`, seconds or an HTTP date.
+        share: Share of the body, 0 to 1, that comes before it happens.
+        seconds: For `slow_start`, `stall`, `drip` and `refuse`: real seconds.
+        lines: For the kinds that add or break lines: how many.
+        text: Text of the error, of the bare last line, or to look for, as the kind says.
+
+    Raises:
+        ScenarioError: The fault can't be.
+    """
+
+    kind: str
+    request: int | None = None
+    day: date | int | None = None
+    where: Literal["with", "without"] | None = None
+    times: int | None = 1
+    status: int = 500
+    retry_after: float | str | None = None
+    share: float = 0.5
+    seconds: float = 1.0
+    lines: int = 1
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            raise ScenarioError(problem)
+
+    @property
+    def message(self) -> str:
+        """`text`, or the usual one of this kind."""
+        if self.text is not None:
+            return self.text
+        return _TEXTS.get(self.kind, _STATUSES.get(self.status, "Something went wrong"))
+
+    def matches(
+        self, request: int, days: tuple[date, date], where: str | None, today: date
+    ) -> bool:
+        """Say whether it happens to a request, its `times` aside."""
+        if self.request is not None and request != self.request:
+            return False
+        if self.day is not None:
+            day = self.day if isinstance(self.day, date) else today + timedelta(days=self.day)
+            if not days[0] <= day <= days[1]:
+                return False
+        if self.kind == "refuse_where":
+            return where is not None and self.message in where
+        return self.where is None or (self.where == "with") == (where is not None)
+
+    def _problem(self) -> str | None:
+        if self.kind not in KINDS:
+            return f"unknown kind {self.kind!r}; known are {', '.join(sorted(KINDS))}"
+        checks = (
+            (self.where in {None, "with", "without"}, "where: 'with' or 'without'"),
+            (_is_count(self.request, 0) or self.request is None, "request: a number from 0"),
+            (_is_count(self.times, 1) or self.times is None, "times: a number from 1, or null"),
+            (_is_count(self.lines, 1), "lines: a number from 1"),
+            (_is_count(self.status, 400) and self.status <= 599, "status: 400 to 599"),  # noqa: PLR2004
+            (_is_number(self.share) and 0 <= self.share <= 1, "share: a number from 0 to 1"),
+            (_is_number(self.seconds) and self.seconds >= 0, "seconds: a number from 0"),
+            (self.text is None or isinstance(self.text, str), "text: a string"),
+            (
+                self.retry_after is None
+                or isinstance(self.retry_after, str)
+                or (_is_number(self.retry_after) and self.retry_after >= 0),
+                "retry_after: seconds, or an HTTP date",
+            ),
+            (
+                self.day is None
+                or isinstance(self.day, date)
+                or (isinstance(self.day, int) and not isinstance(self.day, bool)),
+                "day: a date YYYY-MM-DD, or a number of days from today",
+            ),
+        )
+        wrong = [text for holds, text in checks if not holds]
+        return f"{self.kind}: wrong value for {'; '.join(wrong)}" if wrong else None
+
+
+@dataclass(slots=True)
+class _Order:
+    fault: Fault
+    left: int | None
+
+
+class FaultPlan:
+    """The faults of one sandbox, and how often each is still to happen. Thread-safe."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = Lock()
+        self._orders = [_Order(fault, fault.times) for fault in faults]
+        self._requests = 0
+
+    def add(self, *faults: Fault) -> None:
+        """Order more faults, after those that are there."""
+        with self._lock:
+            self._orders += [_Order(fault, fault.times) for fault in faults]
+
+    def clear(self) -> None:
+        """Forget the faults that did not happen yet."""
+        with self._lock:
+            self._orders.clear()
+
+    def next(self, days: tuple[date, date], where: str | None, today: date) -> Fault | None:
+        """Return what happens to the next request, and count it."""
+        with self._lock:
+            number = self._requests
+            self._requests += 1
+            for order in self._orders:
+                if order.left != 0 and order.fault.matches(number, days, where, today):
+                    order.left = None if order.left is None else order.left - 1
+                    return order.fault
+        return None
+
+
+def load_scenario(path: Path) -> list[Fault]:
+    """Read faults from a file: a JSON list of objects with the attributes of `Fault`.
+
+    Raises:
+        ScenarioError: The file can't be read or an entry is wrong; all wrong entries are named.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"scenario {path}: {error.strerror}"
+        raise ScenarioError(msg) from error
+    except ValueError as error:
+        msg = f"scenario {path} is not JSON: {error}"
+        raise ScenarioError(msg) from error
+    if not isinstance(entries, list):
+        msg = f"scenario {path} must be a list of faults"
+        raise ScenarioError(msg)
+    outcomes = [_read_fault(entry) for entry in entries]
+    problems = [
+        f"fault {number}: {outcome}"
+        for number, outcome in enumerate(outcomes, start=1)
+        if isinstance(outcome, str)
+    ]
+    if problems:
+        msg = f"scenario {path}: {'; '.join(problems)}"
+        raise ScenarioError(msg)
+    return [outcome for outcome in outcomes if isinstance(outcome, Fault)]
+
+
+def _read_fault(entry: Any) -> Fault | str:
+    """Return the fault, or what is wrong with it."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        return "not an object with a `kind`"
+    unknown = entry.keys() - {field.name for field in fields(Fault)}
+    if unknown:
+        return f"{entry['kind']}: unknown key {', '.join(sorted(unknown))}"
+    day = entry.get("day")
+    if isinstance(day, str):
+        try:
+            entry = {**entry, "day": date.fromisoformat(day)}
+        except ValueError:
+            return f"{entry['kind']}: day {day!r} is no date"
+    try:
+        return Fault(**entry)
+    except ScenarioError as error:
+        return str(error)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

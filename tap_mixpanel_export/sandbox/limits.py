@@ -1,0 +1,110 @@
+"""The query limits of a project: sliding windows of an hour and a second, and downloads at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.sandbox.clock import SandboxClock
+
+__all__ = ["Limiter", "Limits", "Refusal"]
+
+_HOUR = 3600.0
+_SECOND = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a project may ask for; the defaults are Mixpanel's.
+
+    Attributes:
+        per_hour: Queries in any 3600 seconds of the sandbox's clock.
+        per_second: Queries in any second of the sandbox's clock.
+        concurrent: Queries under way at once.
+        retry_after: Whether a 429 says how long to wait; the service does so only sometimes.
+    """
+
+    per_hour: int = 60
+    per_second: int = 3
+    concurrent: int = 100
+    retry_after: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a query is answered with 429.
+
+    Attributes:
+        text: The `error` of the answer.
+        wait: Seconds of the sandbox's clock until a query would be taken.
+        tells_wait: Whether the answer says so in `Retry-After`.
+    """
+
+    text: str
+    wait: float
+    tells_wait: bool
+
+
+class Limiter:
+    """Counts the queries of one project against its limits.
+
+    A query that is refused takes nothing from the quota.
+
+    Args:
+        limits: The limits; `None` takes every query.
+        clock: The clock that the windows slide on.
+    """
+
+    def __init__(self, limits: Limits | None, clock: SandboxClock) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._taken: deque[float] = deque()
+        self._under_way = 0
+
+    def take(self) -> Refusal | None:
+        """Count a query, to be given back with `done`; or say why it is refused."""
+        limits = self._limits
+        with self._lock:
+            if limits is not None:
+                now = self._clock.now().timestamp()
+                refusal = self._refusal(limits, now)
+                if refusal is not None:
+                    return refusal
+                self._taken.append(now)
+            self._under_way += 1
+            return None
+
+    def done(self) -> None:
+        """Say that a query that was taken is over."""
+        with self._lock:
+            self._under_way -= 1
+
+    def _refusal(self, limits: Limits, now: float) -> Refusal | None:
+        taken = self._taken
+        # A clock that was set back leaves entries of the future behind: they count until their time
+        # has passed.
+        while taken and taken[0] <= now - _HOUR:
+            taken.popleft()
+        if len(taken) >= limits.per_hour:
+            return Refusal(
+                "too many export requests in the last hour",
+                taken[-limits.per_hour] + _HOUR - now,
+                limits.retry_after,
+            )
+        if len(taken) >= limits.per_second and taken[-limits.per_second] > now - _SECOND:
+            return Refusal(
+                f"Project exceeded rate limits: {limits.per_second} queries per second",
+                taken[-limits.per_second] + _SECOND - now,
+                limits.retry_after,
+            )
+        if self._under_way >= limits.concurrent:
+            return Refusal(
+                f"Project exceeded rate limits: {limits.concurrent} concurrent queries",
+                _SECOND,
+                limits.retry_after,
+            )
+        return None

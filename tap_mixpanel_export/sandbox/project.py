@@ -1,0 +1,179 @@
+"""The events of one project, day by day, ready to be sent."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import date, timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.sandbox.gzip_stream import Block
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable, Iterator
+
+    from tap_mixpanel_export.sandbox.events import Event
+
+__all__ = ["Piece", "Project"]
+
+# Pieces of a day are about this big: small enough that days of a few hundred events come
+# interleaved.
+_PIECE_SIZES = (1_500, 9_000, 30_000, 70_000)
+_GENERATED_TIME = re.compile(rb'("properties":\{"time":[0-9]+)')
+_processed_ms = attrgetter("processed_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines of one day in compressed form, for data sets too large to be held as events.
+
+    Attributes:
+        day: The day that all of the lines belong to.
+        block: The lines with their line ends. In each, `time` is the first property, in whole
+            seconds.
+        processed_ms: When Mixpanel had processed each line, true UTC milliseconds.
+    """
+
+    day: date
+    block: Block
+    processed_ms: array[int]
+
+    def visible(self, now_ms: int, *, time_in_ms: bool) -> Block | None:
+        """Return the lines that exist at a time; `None` if there are none."""
+        everything = max(self.processed_ms) <= now_ms
+        if everything and not time_in_ms:
+            return self.block
+        data = self.block.data()
+        if not everything:
+            lines = data.splitlines(keepends=True)
+            data = b"".join(
+                line
+                for line, processed in zip(lines, self.processed_ms, strict=True)
+                if processed <= now_ms
+            )
+        if not data:
+            return None
+        return Block.of(_GENERATED_TIME.sub(rb"\g<1>000", data) if time_in_ms else data)
+
+
+class _Day:
+    """The events of one day, in the order in which Mixpanel processed them."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self._events: list[Event] = []
+        self._sorted = True
+        self._ready: dict[bool, tuple[int, list[Block]]] = {}
+
+    def add(self, event: Event) -> None:
+        self._events.append(event)
+        self._sorted = False
+
+    def events(self, now_ms: int) -> list[Event]:
+        """Return the single events that exist at a time, in order of processing."""
+        if not self._sorted:
+            self._events.sort(key=_processed_ms)
+            self._sorted = True
+            self._ready.clear()
+        return self._events[: bisect_right(self._events, now_ms, key=_processed_ms)]
+
+    def blocks(self, now_ms: int, *, time_in_ms: bool) -> list[Block]:
+        """Return all that exists at a time, compressed."""
+        events = self.events(now_ms)
+        count, blocks = self._ready.get(time_in_ms, (-1, []))
+        if count != len(events):
+            blocks = list(_compress(events, time_in_ms=time_in_ms))
+            self._ready[time_in_ms] = (len(events), blocks)
+        seen = (piece.visible(now_ms, time_in_ms=time_in_ms) for piece in self.pieces)
+        return blocks + [block for block in seen if block is not None]
+
+
+class Project:
+    """All events of a project, each from its processing time on. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._days: dict[date, _Day] = {}
+        self._lock = threading.Lock()
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Add single events."""
+        with self._lock:
+            for event in events:
+                self._days.setdefault(event.day, _Day()).add(event)
+
+    def add_pieces(self, pieces: Iterable[Piece]) -> None:
+        """Add events in compressed form."""
+        with self._lock:
+            for piece in pieces:
+                self._days.setdefault(piece.day, _Day()).pieces.append(piece)
+
+    def blocks(
+        self, first: date, last: date, now_ms: int, *, time_in_ms: bool = False
+    ) -> list[Block]:
+        """Return what an export of the days `first` to `last`, both inclusive, holds.
+
+        Exports come in no useful order: the pieces of the days are mixed, and so are the events of
+        a day. The same question at the same time gets the same order.
+
+        Args:
+            first: First day.
+            last: Last day.
+            now_ms: Time of the export, UTC milliseconds; what is processed later is not there yet.
+            time_in_ms: Whether `time` is in milliseconds.
+        """
+        blocks: list[Block] = []
+        with self._lock:
+            for day in self._between(first, last):
+                blocks += self._days[day].blocks(now_ms, time_in_ms=time_in_ms)
+        _order(f"{first}{last}").shuffle(blocks)
+        return blocks
+
+    def lines(self, now_ms: int, *, time_in_ms: bool = False) -> list[bytes]:
+        """Return every line that exists at a time, repeats included, without its line end."""
+        lines: list[bytes] = []
+        with self._lock:
+            for _, day in sorted(self._days.items()):
+                lines += (event.line(time_in_ms=time_in_ms) for event in day.events(now_ms))
+                for piece in day.pieces:
+                    block = piece.visible(now_ms, time_in_ms=time_in_ms)
+                    if block is not None:
+                        lines += block.data().splitlines()
+        return lines
+
+    def _between(self, first: date, last: date) -> Iterator[date]:
+        if (last - first).days > len(self._days):
+            yield from sorted(day for day in self._days if first <= day <= last)
+            return
+        for step in range((last - first).days + 1):
+            day = first + timedelta(days=step)
+            if day in self._days:
+                yield day
+
+
+def _compress(events: list[Event], *, time_in_ms: bool) -> Iterator[Block]:
+    """Compress a day's events, shuffled, in pieces that end at any line."""
+    if not events:
+        return
+    order = _order(events[0].day.isoformat())
+    shuffled = events.copy()
+    order.shuffle(shuffled)
+    piece, size, limit = [], 0, order.choice(_PIECE_SIZES)
+    for event in shuffled:
+        line = event.line(time_in_ms=time_in_ms)
+        piece.append(line)
+        size += len(line)
+        if size >= limit:
+            yield Block.of(b"\n".join(piece) + b"\n")
+            piece, size, limit = [], 0, order.choice(_PIECE_SIZES)
+    if piece:
+        yield Block.of(b"\n".join(piece) + b"\n")
+
+
+def _order(seed: str) -> random.Random:
+    # The order only has to be unhelpful and repeatable.
+    return random.Random(seed)  # noqa: S311

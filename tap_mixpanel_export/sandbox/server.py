@@ -1,0 +1,147 @@
+"""The server: one thread that accepts, one per connection, all gone when it is closed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.sandbox.wire import BadRequestError, Wire
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from tap_mixpanel_export.sandbox.wire import Request
+
+__all__ = ["LOOPBACK", "Server"]
+
+LOOPBACK = "127.0.0.1"
+_BACKLOG = 256
+_OUT_OF_ORDER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Server:
+    """Takes connections on a loopback port and has their requests answered.
+
+    Args:
+        answer: Answers one request on a wire; says whether the connection can take another one. It
+            may raise `OSError` when the client has gone, and should stop waiting when `closing` is
+            set.
+        port: Port to listen on; 0 takes a free one.
+        tls: Context for HTTPS; plain HTTP without it.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Request, Wire], bool],
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.closing = threading.Event()
+        self._answer = answer
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._conversations: dict[threading.Thread, socket.socket] = {}
+        self._deaf_until = 0.0
+        self._deaf = threading.Event()
+        self._listener = self._listen(port)
+        self.port: int = self._listener.getsockname()[1]
+        self._accepting = threading.Thread(target=self._accept, name="mixpanel-sandbox")
+        self._accepting.start()
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse new connections for some seconds."""
+        self._deaf_until = time.monotonic() + seconds
+        self._wake()
+        self._deaf.wait(timeout=1)
+
+    def close(self) -> None:
+        """Close every connection and end every thread."""
+        self.closing.set()
+        self._wake()
+        self._accepting.join()
+        with self._lock:
+            conversations = dict(self._conversations)
+        for connection in conversations.values():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in conversations:
+            thread.join()
+
+    def _listen(self, port: int) -> socket.socket:
+        return socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
+
+    def _wake(self) -> None:
+        # No other call ends a blocking accept() on every system.
+        with suppress(OSError), socket.create_connection((LOOPBACK, self.port), timeout=1):
+            pass
+
+    def _accept(self) -> None:
+        try:
+            while not self.closing.is_set():
+                connection, _ = self._listener.accept()
+                silence = self._deaf_until - time.monotonic()
+                if self.closing.is_set():
+                    connection.close()
+                elif silence > 0:
+                    connection.close()
+                    self._listener.close()
+                    self._deaf.set()
+                    if not self.closing.wait(silence):
+                        self._listener = self._listen(self.port)
+                    self._deaf.clear()
+                else:
+                    self._start_conversation(connection)
+        finally:
+            self._listener.close()
+
+    def _start_conversation(self, connection: socket.socket) -> None:
+        thread = threading.Thread(
+            target=self._converse, args=(connection,), name="mixpanel-sandbox-connection"
+        )
+        with self._lock:
+            self._conversations[thread] = connection
+        thread.start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        # A client that goes away in the middle, or speaks no TLS, is an everyday event for a
+        # server.
+        try:
+            with suppress(OSError), self._secured(connection) as secured:
+                self._serve(Wire(secured), secured)
+        finally:
+            connection.close()
+            with self._lock:
+                self._conversations.pop(threading.current_thread(), None)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        # From here on `connection` is empty: `close` must end this one, even in the middle of its
+        # handshake.
+        with self._lock:
+            self._conversations[threading.current_thread()] = secured
+        try:
+            secured.do_handshake()
+        except OSError:
+            secured.close()
+            raise
+        return secured
+
+    def _serve(self, wire: Wire, connection: socket.socket) -> None:
+        while not self.closing.is_set():
+            try:
+                request = wire.read()
+            except BadRequestError:
+                connection.sendall(_OUT_OF_ORDER)
+                return
+            if request is None or not self._answer(request, wire):
+                return

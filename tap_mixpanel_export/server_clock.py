@@ -1,0 +1,37 @@
+"""The service's clock, as its answers tell it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timezone
+
+
+class ServerClock:
+    """The service's time at the first request of a run.
+
+    The watermark must come from the service's clock, because it is compared with the service's
+    processing times, and from the first request, because later ones may miss what was processed
+    in between.
+    """
+
+    def __init__(self) -> None:
+        self._known = threading.Event()
+        self._lock = threading.Lock()
+        self._first: datetime | None = None
+
+    def note(self, server_time: datetime | None) -> None:
+        """Take an answer's time; the first one stays.
+
+        Args:
+            server_time: From the `Date` header; None when it has none (a proxy may drop it), then
+                this machine's clock is taken.
+        """
+        with self._lock:
+            if self._first is None:
+                self._first = server_time or datetime.now(timezone.utc).replace(microsecond=0)
+                self._known.set()
+
+    def wait(self, seconds: float) -> datetime | None:
+        """Wait for the first answer; None when there is none yet."""
+        self._known.wait(seconds)
+        return self._first

@@ -1,0 +1,281 @@
+"""The stream `events`: verified windows in, RECORD, BATCH and STATE messages out.
+
+This file is the one place that uses private hooks of the SDK; `tests/test_streams.py` checks their
+signatures, and the SDK is pinned to its minor version.
+
+- `_sync_records`: the public `get_records` hands records over one by one, as dictionaries;
+  measured, that costs three times the work of passing on the text (see `benchmarks/`).
+- `_write_record_message`, `_write_state_message`, `_check_max_record_limit`: what `_sync_records`
+  is made of.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.json import deserialize_json
+
+from tap_mixpanel_export.checkpoints import REPLICATION_KEY, read_bookmark, write_bookmark
+from tap_mixpanel_export.download import Job
+from tap_mixpanel_export.engine import Engine
+from tap_mixpanel_export.errors import DiagnosticsError
+from tap_mixpanel_export.limiter import QueryLimiter
+from tap_mixpanel_export.progress import ProgressReport
+from tap_mixpanel_export.records import RecordMaker
+from tap_mixpanel_export.server_clock import ServerClock
+from tap_mixpanel_export.summary import RunSummary
+from tap_mixpanel_export.timezones import Instants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_mixpanel_export.download import FinishedWindow
+    from tap_mixpanel_export.settings import ExportSettings
+    from tap_mixpanel_export.tap import TapMixpanelExport
+    from tap_mixpanel_export.windows import Bookmark
+    from tap_mixpanel_export.xdm.columns import Column
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+class EventsStream(Stream):
+    """Raw events, replicated incrementally on their time."""
+
+    name = "events"
+    primary_keys = ("event_id",)
+    replication_key = REPLICATION_KEY
+    # Records have the schema's types by construction; checking each again costs as much as
+    # everything else together.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(
+        self,
+        tap: TapMixpanelExport,
+        schema: dict[str, Any],
+        columns: tuple[Column, ...],
+        load_settings: Callable[[], ExportSettings],
+    ) -> None:
+        super().__init__(tap, schema=schema)
+        self._columns = columns
+        self._load_settings = load_settings
+        self._writer = tap.block_writer
+        self._written = 0
+
+    @cached_property
+    def _settings(self) -> ExportSettings:
+        # Not before a sync: discovery needs no credentials.
+        return self._load_settings()
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """None: the bookmark is the service's business, see `checkpoints`."""
+
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        """All records, as dictionaries; the state moves as windows finish."""
+        for finished, finish in self._windows(context):
+            for text, _ in finished.spool.blocks():
+                for line in text.split(b"\n"):
+                    yield _load(line)
+            finish()
+
+    def _sync_records(
+        self,
+        context: Context | None = None,
+        *,
+        write_messages: bool = True,
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write all records, and the state after each window."""
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            if write_messages and self._is_plain:
+                prefix, suffix = self._record_frame()
+                between = suffix + b"\n" + prefix
+                for finished, finish in self._windows(context):
+                    for text, count in finished.spool.blocks():
+                        # A record has no line end in it: one pass of C makes all messages.
+                        message = prefix + text.replace(b"\n", between) + suffix + b"\n"
+                        self._writer.write_lines(message)
+                        counter.increment(count)
+                        self._written += len(message)
+                    finish()
+                return
+            for index, record in enumerate(self.get_records(context)):
+                self._check_max_record_limit(current_record_index=index)
+                if write_messages:
+                    self._write_record_message(record)
+                counter.increment()
+                yield record
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether records can be written as they are: decided once, not for each."""
+        maps = self.stream_maps
+        return (
+            len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+            and self.ABORT_AT_RECORD_COUNT is None
+            and not self._deselects_inside_properties
+        )
+
+    @property
+    def _deselects_inside_properties(self) -> bool:
+        depth_of_columns = 2
+        return any(
+            len(breadcrumb) > depth_of_columns and not selected
+            for breadcrumb, selected in self.mask.items()
+        )
+
+    def _record_frame(self) -> tuple[bytes, bytes]:
+        """What stands before and after a record in its message."""
+        members = {"type": "RECORD", "stream": self.name}
+        after: dict[str, Any] = {}
+        if self._stream_version is not None:
+            after["version"] = self._stream_version
+        after["time_extracted"] = datetime.now(timezone.utc).isoformat()
+        before = msgspec.json.encode(members)[:-1] + b',"record":'
+        return before, b"," + msgspec.json.encode(after)[1:]
+
+    def _windows(
+        self, context: Context | None
+    ) -> Iterator[tuple[FinishedWindow, Callable[[], None]]]:
+        """Verified windows, each with a function to call when its records are written."""
+        settings = self._settings
+        state = self.get_context_state(context)
+        bookmark = read_bookmark(state) if self.replication_method == "INCREMENTAL" else None
+        stop = threading.Event()
+        summary = RunSummary()
+        with (
+            closing(self._limiter(settings)) as limiter,
+            ProgressReport(settings.max_queries_per_hour) as progress,
+        ):
+            job = self._job(settings, bookmark, limiter, stop)
+            engine = Engine(
+                settings.span(bookmark), job, settings.max_concurrent_queries, progress.tick
+            )
+            try:
+                with closing(engine.run()) as run:
+                    for finished, checkpoint in run:
+                        self._check_malformed(settings, summary, finished)
+                        summary.add(finished)
+
+                        def finish(
+                            finished: FinishedWindow = finished,
+                            checkpoint: Callable[[], Bookmark | None] = checkpoint,
+                        ) -> None:
+                            summary.records += finished.counts.records
+                            progress.update(summary.windows, engine.windows_left, summary.records)
+                            self._checkpoint(context, checkpoint())
+
+                        yield finished, finish
+            finally:
+                stop.set()
+                summary.queries = job.queries
+                summary.written = self._written
+        self._tell(summary)
+
+    def _limiter(self, settings: ExportSettings) -> QueryLimiter:
+        return QueryLimiter(
+            max_per_hour=settings.max_queries_per_hour,
+            quota_file=settings.quota_file,
+            project=str(settings.endpoint.project_id or ""),
+            on_wait=lambda seconds, cause: self.logger.info(
+                "waiting %.0f s for %s", seconds, cause
+            ),
+        )
+
+    def _job(
+        self,
+        settings: ExportSettings,
+        bookmark: Bookmark | None,
+        limiter: QueryLimiter,
+        stop: threading.Event,
+    ) -> Job:
+        selected = frozenset(
+            breadcrumb[1]
+            for breadcrumb, is_selected in self.mask.items()
+            if len(breadcrumb) == 2 and is_selected  # noqa: PLR2004 - ("properties", name)
+        )
+        as_text = self.config.get("properties_format") == "string"
+        return Job(
+            endpoint=settings.endpoint,
+            limiter=limiter,
+            clock=ServerClock(),
+            make_records=lambda is_wanted: RecordMaker(
+                self._columns,
+                Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
+                selected=selected,
+                properties_as_text=as_text,
+                is_wanted=is_wanted,
+            ),
+            bookmark=bookmark,
+            where=settings.where,
+            deduplicate=settings.deduplicate,
+            diagnostics_dir=settings.diagnostics_dir,
+            stop=stop,
+        )
+
+    def _check_malformed(
+        self, settings: ExportSettings, summary: RunSummary, finished: FinishedWindow
+    ) -> None:
+        """End the run when too much of it is malformed, before the window is written."""
+        if not finished.counts.malformed:
+            return
+        percent = summary.malformed_percent(finished)
+        self.logger.warning(
+            "%s: %d malformed line(s) kept in %s",
+            finished.window,
+            finished.counts.malformed,
+            settings.diagnostics_dir,
+        )
+        if percent > settings.error_threshold_percent:
+            raise DiagnosticsError(
+                f"{summary.malformed + finished.counts.malformed} malformed lines up to "
+                f"{finished.window} are {percent:.1f} % of this run's, more than "
+                f"error_threshold_percent ({settings.error_threshold_percent:g} %) allows; they "
+                f"are kept in {settings.diagnostics_dir}. Nothing of {finished.window} was written"
+            )
+
+    def _checkpoint(self, context: Context | None, bookmark: Bookmark | None) -> None:
+        if bookmark is None or self.replication_method != "INCREMENTAL":
+            return
+        write_bookmark(self.get_context_state(context), bookmark)
+        self.state_manager.is_flushed = False
+        self._write_state_message()
+
+    def _tell(self, summary: RunSummary) -> None:
+        if summary.from_future:
+            self.logger.warning(
+                "%d of %d events have a timestamp later than Mixpanel processed them: "
+                "project_timezone looks wrong (it is for projects created before 2023-01-01 only)",
+                summary.from_future,
+                summary.lines,
+            )
+        for column, count in sorted(summary.conversion_warnings.items()):
+            self.logger.warning(
+                "%d value(s) do not fit the type of column %s and are null there; `properties` "
+                "has them",
+                count,
+                column,
+            )
+        if self.logger.isEnabledFor(logging.INFO):
+            self.logger.info("run summary: %s", msgspec.json.encode(summary.to_dict()).decode())
+
+
+def _load(line: bytes) -> dict[str, Any]:
+    """A record as a dictionary, its numbers without loss."""
+    try:
+        return _decode(line)  # type: ignore[no-any-return]
+    except msgspec.DecodeError:
+        # Escapes of lone surrogates, which msgspec refuses.
+        return deserialize_json(line)

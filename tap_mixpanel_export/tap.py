@@ -1,0 +1,300 @@
+"""The tap: all settings, and discovery."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Tap
+from singer_sdk import typing as th
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.plugin_base import JSONSchemaValidator
+
+from tap_mixpanel_export.auth import PROJECT_SECRETS_END
+from tap_mixpanel_export.errors import SettingsError
+from tap_mixpanel_export.settings import HOSTS, ExportSettings, check_settings, load_columns
+from tap_mixpanel_export.streams import EventsStream
+from tap_mixpanel_export.writer import MessageWriter
+from tap_mixpanel_export.xdm.columns import event_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from jsonschema import ValidationError
+    from singer_sdk import Stream
+
+_SECRETS = frozenset({"service_account_secret", "oauth_token", "project_secret"})
+
+
+class TapMixpanelExport(Tap):
+    """Raw events out of Mixpanel, as they were received and stored."""
+
+    name = "tap-mixpanel-export"
+    package_name = "tap-mixpanel-export"
+    message_writer_class = MessageWriter
+
+    config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property(
+            "service_account_username",
+            th.StringType,
+            title="Service account user name",
+            description="User name of a Mixpanel service account; needs `project_id`. "
+            "One that does not expire spares surprises.",
+        ),
+        th.Property(
+            "service_account_secret",
+            th.StringType,
+            secret=True,
+            title="Service account secret",
+            description="Secret of the service account.",
+        ),
+        th.Property(
+            "oauth_token",
+            th.StringType,
+            secret=True,
+            title="OAuth token",
+            description="Sent as `Authorization: Bearer`; needs `project_id`.",
+        ),
+        th.Property(
+            "project_secret",
+            th.StringType,
+            secret=True,
+            title="Project secret",
+            description="Deprecated by Mixpanel, retired on 2027-03-03: use a service account.",
+        ),
+        th.Property(
+            "project_id",
+            th.IntegerType,
+            title="Project ID",
+            description="ID of the Mixpanel project.",
+        ),
+        th.Property(
+            "region",
+            th.StringType,
+            allowed_values=list(HOSTS),
+            default="US",
+            title="Region",
+            description="Where the project's data is kept; picks the host.",
+        ),
+        th.Property(
+            "api_url",
+            th.StringType,
+            title="API URL",
+            description="Replaces `https://<host>/api/2.0`. Plain http is refused unless the host "
+            "is this machine.",
+        ),
+        th.Property(
+            "start_date",
+            th.StringType,
+            title="Start date",
+            description="First event time to export when there is no state: a date "
+            "(2026-01-31) or date-time. Default: 30 days ago.",
+        ),
+        th.Property(
+            "end_date",
+            th.StringType,
+            title="End date",
+            description="Last event time to export: a date (inclusive) or date-time. Default: now.",
+        ),
+        th.Property(
+            "project_timezone",
+            th.StringType,
+            title="Project time zone",
+            description="Only for projects created before 2023-01-01, whose days and times "
+            "Mixpanel stores in it: an IANA name (America/Los_Angeles) or Windows name (Pacific "
+            "Standard Time). Unset: UTC.",
+        ),
+        th.Property(
+            "event_names",
+            th.ArrayType(th.StringType),
+            title="Event names",
+            description="Only these events. Default: all.",
+        ),
+        th.Property(
+            "where",
+            th.StringType,
+            title="Filter",
+            description='Mixpanel segmentation expression, e.g. `properties["plan"] == "gold"`.',
+        ),
+        th.Property(
+            "time_in_ms",
+            th.BooleanType,
+            default=False,
+            title="Time in milliseconds",
+            description="Ask for, and emit, `time` in milliseconds.",
+        ),
+        th.Property(
+            "lookback_days",
+            th.CustomType({"type": ["integer", "null"], "minimum": 0}),
+            default=5,
+            title="Look-back days",
+            description="How far back from the bookmark late events are looked for. Mixpanel's "
+            "SDKs keep events of an offline device for 5 days.",
+        ),
+        th.Property(
+            "max_window_days",
+            th.CustomType({"type": ["integer", "null"], "minimum": 1, "maximum": 366}),
+            default=30,
+            title="Largest window",
+            description="Upper bound of the days in one query.",
+        ),
+        th.Property(
+            "max_concurrent_queries",
+            th.CustomType({"type": ["integer", "null"], "minimum": 1, "maximum": 100}),
+            default=4,
+            title="Concurrent queries",
+            description="Downloads under way at once.",
+        ),
+        th.Property(
+            "max_queries_per_hour",
+            th.CustomType({"type": ["integer", "null"], "minimum": 1, "maximum": 60}),
+            default=60,
+            title="Queries per hour",
+            description="This run's share of the project's quota of 60.",
+        ),
+        th.Property(
+            "quota_file",
+            th.StringType,
+            title="Quota file",
+            description="Runs that name the same file share one quota (3 queries per second, "
+            "`max_queries_per_hour`).",
+        ),
+        th.Property(
+            "deduplicate",
+            th.BooleanType,
+            default=True,
+            title="Deduplicate",
+            description="Drop repeats of an event within the run; the latest processed is kept.",
+        ),
+        th.Property(
+            "mapping_file",
+            th.StringType,
+            title="Mapping file",
+            description="Data Prep mapping set (JSON) that defines the columns. Default: Adobe's "
+            "11 attributes.",
+        ),
+        th.Property(
+            "field_group_file",
+            th.StringType,
+            title="Field group file",
+            description="XDM field group (JSON) that gives the columns their types.",
+        ),
+        th.Property(
+            "properties_format",
+            th.StringType,
+            allowed_values=["object", "string"],
+            default="object",
+            title="Format of properties",
+            description="The `properties` column as an object or as JSON text.",
+        ),
+        th.Property(
+            "diagnostics_dir",
+            th.StringType,
+            title="Diagnostics folder",
+            description="Where malformed lines are kept. Unset: a malformed line fails the run.",
+        ),
+        th.Property(
+            "error_threshold_percent",
+            th.CustomType({"type": ["number", "null"], "minimum": 0, "maximum": 100}),
+            default=5,
+            title="Error threshold",
+            description="With `diagnostics_dir`: more malformed lines than this percentage fail "
+            "the run.",
+        ),
+        th.Property(
+            "user_agent",
+            th.StringType,
+            title="User agent",
+            description="Sent with each request. Default: the tap's name and version.",
+        ),
+        th.Property(
+            "request_timeout",
+            th.CustomType({"type": ["number", "null"], "exclusiveMinimum": 0}),
+            default=300,
+            title="Request timeout",
+            description="Seconds to connect, and of the longest silence between bytes.",
+        ),
+    ).to_dict()
+
+    @property
+    def block_writer(self) -> MessageWriter:
+        """The writer of all messages."""
+        if not isinstance(self.message_writer, MessageWriter):
+            raise TypeError("the tap writes blocks of messages; use its own MessageWriter")
+        return self.message_writer
+
+    def discover_streams(self) -> Sequence[Stream]:
+        """The stream `events`, with the columns of the mapping.
+
+        Raises:
+            SettingsError: The mapping cannot be used.
+        """
+        columns, problems = load_columns(self.config)
+        if problems:
+            raise SettingsError(problems)
+        schema = event_schema(
+            columns,
+            properties_format=self.config.get("properties_format", "object"),
+            time_in_ms=self.config.get("time_in_ms", False),
+        )
+        return [EventsStream(self, schema, columns, self._load_settings)]
+
+    def _load_settings(self) -> ExportSettings:
+        settings, problems = self._check()
+        if settings is None:
+            raise SettingsError(problems)
+        if self.config.get("project_secret") is not None:
+            self.logger.warning(
+                "%s: project_secret is deprecated by Mixpanel and retired on %s; create a service "
+                "account, and set service_account_username, service_account_secret and project_id",
+                datetime.now(timezone.utc).date(),
+                PROJECT_SECRETS_END,
+            )
+        return settings
+
+    def _check(self) -> tuple[ExportSettings | None, list[str]]:
+        agent = f"{self.name}/{self.plugin_version}"
+        return check_settings(self.config, agent)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check all settings at once.
+
+        The SDK's own check stops at types and quotes the values, secrets included.
+        """
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        # A null from Meltano is a setting that is not set.
+        for name in [name for name, value in self._config.items() if value is None]:
+            del self._config[name]
+        validator = JSONSchemaValidator(schema)
+        problems = [_describe(error) for error in validator.iter_errors(self._config)]
+        if raise_errors and not problems:
+            _, problems = self._check()
+        if problems and raise_errors:
+            raise ConfigValidationError(
+                "Config validation failed", errors=[str(SettingsError(problems))], schema=schema
+            )
+        return problems
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """End with a code that tells; the state of the last finished window is written already."""
+        self.block_writer.end_run(signum)
+
+
+def _describe(error: ValidationError) -> str:
+    """A problem in words that name the setting and never quote a secret."""
+    name = str(error.path[0]) if error.path else "settings"
+    expected: Any = error.validator_value
+    if name in _SECRETS:
+        return f"{name} is not a text"
+    if error.validator == "enum":
+        return f"{name} is none of {', '.join(map(str, expected))}"
+    if error.validator == "type":
+        kinds = [expected] if isinstance(expected, str) else expected
+        return f"{name} is not of type {' or '.join(k for k in kinds if k != 'null')}"
+    if error.validator in {"minimum", "exclusiveMinimum"}:
+        return f"{name} is too small: {error.instance} (least is {expected})"
+    if error.validator == "maximum":
+        return f"{name} is too large: {error.instance} (most is {expected})"
+    return f"{name}: {error.message}"

@@ -1,0 +1,135 @@
+"""Project time zones, and exported `time` values as instants."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone, tzinfo
+
+import pendulum
+from pendulum.tz.data.windows import windows_timezones
+from pendulum.tz.exceptions import InvalidTimezone
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
+_MINUTE = 60
+_DAY = 86_400
+
+# The years that an RFC 3339 date-time can have (1 to 9999), with a day's room for any offset.
+_EARLIEST = int((datetime(1, 1, 2, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+_LATEST = int((datetime(9999, 12, 30, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+
+# Minutes that are kept rendered: two 30-day windows' worth.
+_CACHED_MINUTES = 90_000
+
+
+def load_zone(name: str) -> tzinfo:
+    """The zone of an IANA name (`America/Los_Angeles`) or Windows name (`Pacific Standard Time`).
+
+    Adobe's Mixpanel source takes Windows names, hence users bring them.
+
+    Raises:
+        ValueError: When there is no such zone.
+    """
+    iana = {windows.lower(): iana for windows, iana in windows_timezones.items()}.get(
+        name.strip().lower(), name.strip()
+    )
+    try:
+        return pendulum.timezone(iana)
+    except (InvalidTimezone, ValueError) as error:
+        raise ValueError(
+            f"there is no time zone {name!r}; use an IANA name such as America/Los_Angeles "
+            "or a Windows name such as Pacific Standard Time"
+        ) from error
+
+
+def wall_to_instant(wall: datetime, zone: tzinfo) -> datetime:
+    """The instant, in UTC, at which a clock in the zone showed the naive time `wall`.
+
+    In the repeated hour of autumn it is the earlier instant; a time in the skipped hour of spring
+    is read with the offset before the change. Both are what `fold=0` means (PEP 495).
+    """
+    offset = wall.replace(tzinfo=zone, fold=0).utcoffset()
+    return (wall - (offset or timedelta())).replace(tzinfo=timezone.utc)
+
+
+def start_of_day(day: date, zone: tzinfo) -> datetime:
+    """The instant, in UTC, at which a day of the project begins."""
+    return wall_to_instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 - wall time
+
+
+def day_of(instant: datetime, zone: tzinfo) -> date:
+    """The project's day at an instant."""
+    return instant.astimezone(zone).date()
+
+
+class Instants:
+    """Exported `time` values as instants, in whole numbers of their unit.
+
+    For projects created before 2023-01-01 Mixpanel exports the project's wall clock written as if
+    it were UTC; for newer ones (zone UTC) `time` is UTC.
+
+    Rendering costs a dictionary look-up an event, because events of a day share its minutes.
+
+    Args:
+        zone: The project's zone; UTC for newer projects.
+        milliseconds: Whether `time` counts milliseconds instead of seconds.
+    """
+
+    def __init__(self, zone: tzinfo, *, milliseconds: bool) -> None:
+        self._zone = zone
+        self._unit = 1000 if milliseconds else 1
+        self._per_minute = _MINUTE * self._unit
+        self._minutes: dict[int, tuple[bytes, int]] = {}
+        self._tails = [
+            b"%02dZ" % s if not milliseconds else b"%02d.%03dZ" % divmod(s, 1000)
+            for s in range(self._per_minute)
+        ]
+
+    def render(self, time: int) -> tuple[bytes, int]:
+        """The instant of an exported `time`.
+
+        Args:
+            time: Seconds (or milliseconds) as exported.
+
+        Returns:
+            RFC 3339 text in UTC, and milliseconds since the epoch.
+
+        Raises:
+            ValueError: When the time lies outside of the years 1 to 9999.
+        """
+        minute, rest = divmod(time, self._per_minute)
+        cached = self._minutes.get(minute)
+        if cached is None:
+            cached = self._render_minute(minute)
+            if cached is None:
+                return self._render_alone(time)
+        prefix, start = cached
+        return prefix + self._tails[rest], start + (rest if self._unit == 1000 else rest * 1000)  # noqa: PLR2004
+
+    def _render_minute(self, minute: int) -> tuple[bytes, int] | None:
+        instant = self._instant(minute * _MINUTE)
+        if instant.second:
+            # Before standard time, offsets had seconds: wall-clock minutes straddle UTC's.
+            return None
+        if len(self._minutes) >= _CACHED_MINUTES:
+            self._minutes.clear()
+        prefix = instant.strftime("%H:%M:").encode()
+        cached = (
+            instant.date().isoformat().encode() + b"T" + prefix,
+            (instant - _EPOCH) // timedelta(milliseconds=1),
+        )
+        self._minutes[minute] = cached
+        return cached
+
+    def _render_alone(self, time: int) -> tuple[bytes, int]:
+        seconds, rest = divmod(time, self._unit)
+        instant = self._instant(seconds)
+        text = instant.date().isoformat() + instant.strftime("T%H:%M:%S")
+        if self._unit != 1:
+            text += f".{rest:03d}"
+        milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
+        return text.encode() + b"Z", milliseconds + (rest if self._unit != 1 else 0)
+
+    def _instant(self, seconds: int) -> datetime:
+        if not _EARLIEST <= seconds <= _LATEST:
+            raise ValueError("the time lies outside of the years 1 to 9999")
+        return wall_to_instant(_NAIVE_EPOCH + timedelta(seconds=seconds), self._zone)

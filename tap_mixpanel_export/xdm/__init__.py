@@ -1,0 +1,1 @@
+"""Mapping sets, field groups and what is derived from them."""

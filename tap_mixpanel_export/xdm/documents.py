@@ -1,0 +1,74 @@
+"""JSON files of users: read with every mistake named, written back as they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import MappingError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+JsonObject = dict[str, Any]
+"""A decoded JSON object."""
+
+
+def read_document(path: str | PathLike[str], kind: str) -> JsonObject:
+    """Read a file that holds one JSON object.
+
+    Args:
+        path: The file.
+        kind: What it is, for messages.
+
+    Raises:
+        MappingError: If it cannot be read, or holds something else.
+    """
+    try:
+        # The editors of some systems begin a file with a byte order mark.
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise MappingError([f"{kind} {path}: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise MappingError([f"{kind} {path}: is not UTF-8 at byte {error.start}"]) from error
+    return parse_document(text, f"{kind} {path}")
+
+
+def parse_document(text: str, name: str) -> JsonObject:
+    """Parse the text of one JSON object.
+
+    Args:
+        text: The text.
+        name: What it is and where it comes from, for messages.
+
+    Raises:
+        MappingError: If it is something else, or names a key twice.
+    """
+
+    def refuse(constant: str) -> object:
+        raise MappingError([f"{name}: {constant} is no JSON"])
+
+    def pairs(items: list[tuple[str, object]]) -> JsonObject:
+        members = dict(items)
+        if len(members) != len(items):
+            keys = [key for key, _ in items]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise MappingError([f"{name}: the key {twice!r} stands twice in one object"])
+        return members
+
+    try:
+        document = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        problem = f"{name}: is no JSON, line {error.lineno} column {error.colno}: {error.msg}"
+        raise MappingError([problem]) from error
+    except RecursionError as error:
+        raise MappingError([f"{name}: is nested too deeply"]) from error
+    if not isinstance(document, dict):
+        raise MappingError([f"{name}: is no JSON object"])
+    return document
+
+
+def dump_document(document: JsonObject) -> str:
+    """Return the text of a JSON object, keys in their order, with a line end."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

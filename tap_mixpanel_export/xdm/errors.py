@@ -1,0 +1,31 @@
+"""What goes wrong with mappings: when they are read, and when a value is converted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MappingError(ValueError):
+    """A mapping set or field group cannot be used; found before any record.
+
+    Attributes:
+        problems: One sentence each, that names its line and destination, or its field.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ConversionError(ValueError):
+    """A value cannot become a value of the field's type without loss.
+
+    The message names types, never the value: it may go to a log.
+    """
+
+
+class MapperRunError(Exception):
+    """Ends a run of the mapper: its text is the message for the user."""

@@ -1,0 +1,21 @@
+"""The functions of the expression language, by kind; importing them fills the registry."""
+
+from __future__ import annotations
+
+from . import containers, conversions, dates, hashing, logic, numeric, regexes, text
+from .registry import FUNCTIONS, Function, Lookup, check_call
+
+__all__ = [
+    "FUNCTIONS",
+    "Function",
+    "Lookup",
+    "check_call",
+    "containers",
+    "conversions",
+    "dates",
+    "hashing",
+    "logic",
+    "numeric",
+    "regexes",
+    "text",
+]

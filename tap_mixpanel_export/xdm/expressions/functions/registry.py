@@ -1,0 +1,194 @@
+"""What functions there are, and whether a call fits one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tap_mixpanel_export.xdm.expressions.errors import ExpressionError
+from tap_mixpanel_export.xdm.expressions.tree import Literal
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.xdm.expressions.tree import Call
+
+Lookup = Callable[[tuple[str, ...]], object]
+"""Gives the value of an attribute path in one event, None when there is none."""
+
+_NOT_IDEMPOTENT = frozenset(["guid", "now", "rand", "random", "timestamp", "today", "uuid"])
+
+# Named by Data Prep's documentation: they make objects, need data or state of Adobe's, or have no
+# use for Mixpanel's events.
+_NOT_SUPPORTED = frozenset(
+    [
+        "add_to_array",
+        "array_to_map",
+        "arrays_to_map",
+        "arrays_to_object",
+        "arrays_to_objects",
+        "fpid_to_ecid",
+        "get_keys",
+        "get_url_decoded",
+        "get_url_encoded",
+        "get_url_host",
+        "get_url_path",
+        "get_url_port",
+        "get_url_protocol",
+        "get_url_query_str",
+        "get_values",
+        "join_arrays",
+        "json_to_object",
+        "lpad",
+        "make_date_time",
+        "make_timestamp",
+        "map_get_values",
+        "map_has_keys",
+        "object_to_map",
+        "rpad",
+        "set_date_part",
+        "str_to_object",
+        "to_map",
+        "to_object",
+        "ua_agent_name",
+        "ua_agent_version",
+        "ua_agent_version_major",
+        "ua_device_class",
+        "ua_os_name",
+        "ua_os_name_version",
+        "ua_os_version",
+        "ua_os_version_major",
+        "upsert_array_append",
+        "upsert_array_replace",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the language.
+
+    Attributes:
+        name: Its name, letter case included.
+        implementation: What computes it.
+        parameters: The names of its parameters, for messages.
+        minimum: How many arguments it needs.
+        maximum: How many it takes; None for any number.
+        is_method: Whether it may follow a value and a dot, which is then its first argument.
+        is_method_only: Whether it has no other form.
+        takes_null: Whether it looks at null itself; of the others, any null argument gives null.
+        lazy: Whether it evaluates its arguments itself, so that only those needed are.
+        takes_path: Whether a text literal stands for an attribute path.
+        checks: By the position of an argument, what refuses (ValueError) a literal there.
+    """
+
+    name: str
+    implementation: Callable[..., object]
+    parameters: str
+    minimum: int
+    maximum: int | None
+    is_method: bool
+    is_method_only: bool
+    takes_null: bool
+    lazy: bool
+    takes_path: bool
+    checks: Mapping[int, Callable[[str], object]]
+
+
+FUNCTIONS: dict[str, Function] = {}
+"""All functions by name."""
+
+_Implementation = TypeVar("_Implementation", bound=Callable[..., object])
+
+
+def function(  # noqa: PLR0913 - a table of traits, all named
+    *names: str,
+    method: bool = False,
+    method_only: bool = False,
+    takes_null: bool = False,
+    lazy: bool = False,
+    takes_path: bool = False,
+    checks: Mapping[int, Callable[[str], object]] | None = None,
+) -> Callable[[_Implementation], _Implementation]:
+    """Register a function under its names; its signature says which arguments it takes."""
+
+    def register(implementation: _Implementation) -> _Implementation:
+        parameters = list(inspect.signature(implementation).parameters.values())[lazy:]
+        positional = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
+        for name in names:
+            FUNCTIONS[name] = Function(
+                name=name,
+                implementation=implementation,
+                parameters=", ".join(
+                    p.name.strip("_").upper() + ("…" if p.kind is p.VAR_POSITIONAL else "")
+                    for p in parameters
+                ),
+                minimum=sum(p.default is p.empty for p in positional),
+                maximum=len(positional) if positional == parameters else None,
+                is_method=method or method_only,
+                is_method_only=method_only,
+                takes_null=takes_null,
+                lazy=lazy,
+                takes_path=takes_path,
+                checks=checks or {},
+            )
+        return implementation
+
+    return register
+
+
+def check_call(call: Call) -> Function:
+    """Find the function of a call and check the call against it.
+
+    Raises:
+        ExpressionError: If there is no such function, or the call does not fit it.
+    """
+    found = FUNCTIONS.get(call.name)
+    if found is None:
+        raise ExpressionError(_unknown(call.name), call.at)
+    if call.receiver is not None and not found.is_method:
+        reason = f"{call.name} is no method; write {call.name}({found.parameters})"
+        raise ExpressionError(reason, call.at)
+    if call.receiver is None and found.is_method_only:
+        raise ExpressionError(f"{call.name} is a method; write VALUE.{call.name}(…)", call.at)
+    count = len(call.operands)
+    if count < found.minimum or (found.maximum is not None and count > found.maximum):
+        raise ExpressionError(_wrong_count(found, call), call.at)
+    for position, check in found.checks.items():
+        operand: Any = call.operands[position] if position < count else None
+        if isinstance(operand, Literal) and operand.value is not None:
+            try:
+                check(str(operand.value))
+            except ValueError as error:
+                raise ExpressionError(f"{call.name}: {error}", operand.at) from None
+    return found
+
+
+def _unknown(name: str) -> str:
+    if name in _NOT_IDEMPOTENT:
+        return (
+            f"{name} gives another value in each run, so a repeated event would differ from its "
+            "first copy; take an attribute of the event instead"
+        )
+    if name in _NOT_SUPPORTED:
+        return f"Data Prep's function {name} is not supported here"
+    near = get_close_matches(name, FUNCTIONS, 1) or [
+        known for known in FUNCTIONS if known.lower() == name.lower()
+    ]
+    return f"there is no function {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _wrong_count(found: Function, call: Call) -> str:
+    # The receiver of a method is not written between the parentheses.
+    written = len(call.arguments)
+    implicit = len(call.operands) - written
+    least, most = found.minimum - implicit, found.maximum
+    if most is None:
+        wanted = f"{least} or more"
+    elif most == found.minimum:
+        wanted = f"{least}" if least else "no"
+    else:
+        wanted = f"{least} to {most - implicit}"
+    noun = "argument" if wanted == "1" else "arguments"
+    return f"{found.name}({found.parameters}) takes {wanted} {noun}, not {written}"

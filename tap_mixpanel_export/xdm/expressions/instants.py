@@ -1,0 +1,120 @@
+"""Dates of expressions: reading ISO 8601 text, zones, and writing them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from .errors import ValueRefusedError
+
+_ISO = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})"
+    r"(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
+    r"\s*([Zz]|[+-]\d{2}(?::?\d{2})?|[A-Za-z][\w/+-]*)?",
+    re.ASCII,
+)
+_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?", re.ASCII)
+_ZONE_NAME = re.compile(r"[A-Za-z][\w+-]*(?:/[A-Za-z][\w+-]*)*", re.ASCII)
+
+# The abbreviations with one meaning in the standard of mail dates (RFC 5322, section 4.3). They are
+# fixed offsets: in Data Prep's documentation 2019-10-17T11:55:12 PST is 19:55:12 UTC, eight hours,
+# though California had daylight time.
+_ABBREVIATIONS = {
+    "UT": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "EDT": -4,
+    "EST": -5,
+    "CDT": -5,
+    "CST": -6,
+    "MDT": -6,
+    "MST": -7,
+    "PDT": -7,
+    "PST": -8,
+}
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> tzinfo:
+    """Return the zone of an offset (`Z`, `-08`, `-0800`, `-08:00`), abbreviation or IANA name.
+
+    Raises:
+        ValueRefusedError: If there is no such zone.
+    """
+    if name in {"Z", "z"}:
+        return timezone.utc
+    if name in _ABBREVIATIONS:
+        hours = _ABBREVIATIONS[name]
+        return timezone(timedelta(hours=hours)) if hours else timezone.utc
+    offset = _OFFSET.fullmatch(name)
+    if offset:
+        size = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
+        if not size:
+            return timezone.utc
+        if size < timedelta(days=1):
+            return timezone(-size if offset[1] == "-" else size)
+    elif _ZONE_NAME.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (KeyError, OSError, ValueError):
+            # KeyError: unknown; OSError: a folder of the zone database, as `America` is.
+            raise ValueRefusedError("knows no such time zone") from None
+    raise ValueRefusedError("knows no such time zone")
+
+
+def read_iso(value: str) -> datetime | None:
+    """Read ISO 8601 text, with a blank for the `T` or without a time too; UTC without a zone.
+
+    Returns:
+        The date, or None for text of another form.
+
+    Raises:
+        ValueRefusedError: If the zone is unknown.
+        ValueError: If there is no such day or time.
+    """
+    match = _ISO.fullmatch(value.strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone_name = match.groups(default="")
+    return datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour or 0),
+        int(minute or 0),
+        int(second or 0),
+        int(fraction.ljust(6, "0")[:6]),
+        zone(zone_name or "Z"),
+    )
+
+
+def instant(value: object) -> datetime:
+    """Return a date, or the date that an ISO 8601 text spells.
+
+    Raises:
+        ValueRefusedError: For everything else.
+    """
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, str):
+        try:
+            result = read_iso(value)
+        except ValueRefusedError:
+            raise
+        except ValueError:
+            result = None
+        if result is None:
+            raise ValueRefusedError("takes a date in ISO 8601; date() reads other formats")
+        return result
+    raise ValueRefusedError("takes a date; for milliseconds there is dformat()")
+
+
+def iso_text(value: datetime) -> str:
+    """Return a date in ISO 8601: `Z` for UTC, and as many digits of the second as it has."""
+    precision = "auto" if value.microsecond % 1000 else "milliseconds"
+    if not value.microsecond:
+        precision = "seconds"
+    result = value.isoformat(timespec=precision)
+    return result[:-6] + "Z" if result.endswith("+00:00") else result

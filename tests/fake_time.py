@@ -1,0 +1,51 @@
+"""A clock for tests of the quota, moved by waiting only."""
+
+from __future__ import annotations
+
+from tap_mixpanel_export.limiter import QueryLimiter
+
+SECOND = 1.25  # with the margin against jitter
+HOUR = 3610.0  # with the margin against drift
+START = 1_800_000_000.0
+
+
+class FakeTime:
+    """A clock that only waiting and `pass_` move; `offset` is by how much it is wrong."""
+
+    def __init__(self):
+        self.true = START
+        self.offset = 0.0
+        self.waits = []
+
+    def clock(self):
+        return self.true + self.offset
+
+    def wait(self, seconds, _stop):
+        assert seconds > 0
+        assert len(self.waits) < 50_000, "it waits for ever"
+        self.waits.append(seconds)
+        self.true += seconds
+
+    def pass_(self, seconds):
+        self.true += seconds
+
+
+def limiter_on(time, **arguments):
+    return QueryLimiter(clock=time.clock, wait=time.wait, **arguments)
+
+
+def send_times(limiter, time, pauses):
+    """When each query is let through, if the caller takes its time before each."""
+    times = []
+    for pause in pauses:
+        time.pass_(pause)
+        limiter.acquire()
+        times.append(time.true)
+    return times
+
+
+def assert_never_more_than(count, window, times):
+    times = sorted(times)
+    for first, beyond in zip(times, times[count:], strict=False):
+        # 1e-6: what a float of this size can tell apart.
+        assert beyond - first >= window - 1e-6

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
+
+from tap_mixpanel_export.xdm.convert import BOOLEAN_WORDS, converter
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
+
+STRING = XdmField(XdmType.STRING)
+
+
+def field_of(xdm_type: XdmType, **more: object) -> XdmField:
+    minimum, maximum = bounded(xdm_type, None, None)
+    return XdmField(xdm_type, **{"minimum": minimum, "maximum": maximum, **more})
+
+
+def convert(field: XdmField, text: str) -> object:
+    return converter(field)(json.loads(text), lambda: text)
+
+
+def refused(field: XdmField, text: str) -> None:
+    with pytest.raises(ConversionError):
+        convert(field, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"x"', "x"),
+        ('""', ""),
+        ("12.50", "12.50"),
+        ("1E5", "1E5"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("true", "true"),
+        ("false", "false"),
+        ('{"a": 1.0}', '{"a": 1.0}'),
+        ("[1, 2]", "[1, 2]"),
+        ("null", None),
+    ],
+)
+def test_everything_becomes_text_as_exported(text, expected):
+    assert convert(STRING, text) == expected
+
+
+@pytest.mark.parametrize("xdm_type", list(INTEGER_BOUNDS))
+def test_integers_are_bounded(xdm_type):
+    field = field_of(xdm_type)
+    for bound in INTEGER_BOUNDS[xdm_type]:
+        assert convert(field, str(bound)) == bound
+        assert convert(field, f'"{bound}"') == bound
+    least, greatest = INTEGER_BOUNDS[xdm_type]
+    for beyond in (least - 1, greatest + 1):
+        refused(field, str(beyond))
+        refused(field, f'"{beyond}"')
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("12.0", 12), ("1e3", 1000), ('"007"', 7), ('"-0"', 0), ("null", None)]
+)
+def test_what_is_an_integer_becomes_one(text, expected):
+    value = convert(field_of(XdmType.LONG), text)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12.5", "1e300", "1e400", "true", '"12.0"', '" 1"', '"+1"', '"1_0"', '"٣"', '""', "[]", "{}"],
+)
+def test_what_is_no_integer_is_refused(text):
+    refused(field_of(XdmType.LONG), text)
+
+
+def test_a_text_of_ten_thousand_digits_is_refused_and_no_crash():
+    refused(field_of(XdmType.LONG), '"' + "9" * 10_000 + '"')
+    refused(field_of(XdmType.NUMBER), '"' + "9" * 10_000 + '"')
+
+
+def test_decimals_of_the_sdk_are_numbers():
+    long = converter(field_of(XdmType.LONG))
+    assert long(Decimal("12.00"), str) == 12
+    with pytest.raises(ConversionError):
+        long(Decimal("1E+400"), str)
+    number = converter(field_of(XdmType.NUMBER))
+    assert number(Decimal("0.10"), str) == Decimal("0.10")
+    with pytest.raises(ConversionError):
+        number(Decimal("1E+400"), str)
+    assert converter(STRING)(Decimal("1.10"), lambda: "1.10") == "1.10"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers())
+def test_text_and_number_agree_on_what_fits(number):
+    field = field_of(XdmType.LONG)
+    fits = INTEGER_BOUNDS[XdmType.LONG][0] <= number <= INTEGER_BOUNDS[XdmType.LONG][1]
+    for text in (str(number), f'"{number}"'):
+        if fits:
+            assert convert(field, text) == number
+        else:
+            refused(field, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1", 1), ("1.5", 1.5), ('"1.5"', 1.5), ('"-2e3"', -2000.0), ('"12"', 12)],
+)
+def test_numbers(text, expected):
+    assert convert(field_of(XdmType.NUMBER), text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["true", '"1,5"', '".5"', '"01"', '"1e400"', '"0.1000000000000000000001"', '"NaN"', "[]"],
+)
+def test_no_numbers(text):
+    refused(field_of(XdmType.NUMBER), text)
+
+
+def test_numbers_keep_the_bounds_of_the_field():
+    field = field_of(XdmType.NUMBER, minimum=0, maximum=1)
+    assert convert(field, "0.5") == 0.5
+    refused(field, "1.5")
+    refused(field, '"-1"')
+
+
+@pytest.mark.parametrize(("word", "expected"), BOOLEAN_WORDS.items())
+def test_booleans_of_adobes_lists(word, expected):
+    assert convert(field_of(XdmType.BOOLEAN), json.dumps(word)) is expected
+    assert convert(field_of(XdmType.BOOLEAN), json.dumps(word.upper())) is expected
+
+
+@pytest.mark.parametrize("text", ["1", "0", '"1"', '"t"', '""', "[]", '"ja"'])
+def test_no_booleans(text):
+    refused(field_of(XdmType.BOOLEAN), text)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2022-05-16T18:20:00Z", "2022-05-16T18:20:00Z"),
+        ("2022-05-16T18:20:00", "2022-05-16T18:20:00Z"),
+        ("2022-05-16T18:20:00.123456789", "2022-05-16T18:20:00.123456789Z"),
+        ("2022-05-16 18:20", "2022-05-16T18:20:00Z"),
+        ("2022-05-16", "2022-05-16T00:00:00Z"),
+        ("2022-05-16T18:20:00+0200", "2022-05-16T18:20:00+02:00"),
+        ("2022-05-16t18:20:00z", "2022-05-16T18:20:00Z"),
+    ],
+)
+def test_date_times(value, expected):
+    field = field_of(XdmType.DATE_TIME)
+    assert convert(field, json.dumps(value)) == expected
+    checker = FormatChecker(["date-time"])
+    assert Draft202012Validator(field.json_schema(), format_checker=checker).is_valid(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"2022-02-30"', '"0000-01-01"', '"2022-05-16T25:00:00Z"', "1652700000", '"today"', "true"],
+)
+def test_no_date_times(text):
+    refused(field_of(XdmType.DATE_TIME), text)
+
+
+def test_dates():
+    field = field_of(XdmType.DATE)
+    assert convert(field, '"2022-05-16"') == "2022-05-16"
+    assert convert(field, '"2022-05-16T00:00:00"') == "2022-05-16"
+    for text in ('"2022-05-16T10:00:00"', '"2022-05-16T00:00:00Z"', '"2022-13-01"', "5"):
+        refused(field, text)
+
+
+@pytest.mark.parametrize("value", ["https://example.com/a?b=c#d", "urn:isbn:1", "http://[::1]:80/"])
+def test_uris(value):
+    assert convert(field_of(XdmType.URI), json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ['"example.com"', '"http://a b"', '"http://ü"', "5", '"http://[x"']
+)
+def test_no_uris(text):
+    refused(field_of(XdmType.URI), text)
+
+
+def test_enum_pattern_and_length_are_checked():
+    plan = field_of(XdmType.STRING, enum=("free", "paid"))
+    assert plan.label == "Enum"
+    assert convert(plan, '"free"') == "free"
+    refused(plan, '"gold"')
+    refused(field_of(XdmType.STRING, pattern="^a"), '"b"')
+    refused(field_of(XdmType.STRING, max_length=2), "123")
+    assert convert(field_of(XdmType.STRING, min_length=2), "12") == "12"
+
+
+def test_arrays_convert_their_items_with_the_text_as_exported():
+    field = field_of(XdmType.ARRAY, items=STRING)
+    assert convert(field, '["a", 1.50, {"x": 1.0}, null]') == ["a", "1.50", '{"x": 1.0}', None]
+    refused(field_of(XdmType.ARRAY, items=field_of(XdmType.LONG)), "[1, 2.5]")
+    refused(field, '"a"')
+
+
+def test_objects_and_maps_convert_their_members():
+    cart = field_of(XdmType.OBJECT, properties={"total": STRING, "count": field_of(XdmType.LONG)})
+    assert convert(cart, '{"total": 9.90, "count": "3"}') == {"total": "9.90", "count": 3}
+    refused(cart, '{"total": 1, "more": 2}')
+    refused(cart, "[]")
+    prices = field_of(XdmType.MAP, items=STRING)
+    assert convert(prices, '{"a": 1.0}') == {"a": "1.0"}
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from([*BOOLEAN_WORDS, "12", "-1.5", "2022-05-16", "2022-05-16T10:00:00"]),
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b"]), children, max_size=2)
+    ),
+    max_leaves=5,
+)
+FIELDS = [
+    *(field_of(xdm_type) for xdm_type in XdmType if xdm_type is not XdmType.OBJECT),
+    field_of(XdmType.OBJECT, properties={"a": field_of(XdmType.BYTE), "b": STRING}),
+    field_of(XdmType.ARRAY, items=field_of(XdmType.BOOLEAN)),
+    field_of(XdmType.STRING, enum=("12", "true")),
+]
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.sampled_from(FIELDS), json_values)
+def test_what_comes_out_is_of_the_fields_type_or_refused(field, value):
+    text = json.dumps(value)
+    try:
+        converted = converter(field)(value, lambda: text)
+    except ConversionError as error:
+        assert repr(value) not in str(error) or len(repr(value)) < 3
+        return
+    validator = Draft202012Validator(
+        field.json_schema(nullable=True), format_checker=FormatChecker()
+    )
+    validator.validate(converted)
+    assert converter(field)(converted, lambda: json.dumps(converted)) == converted

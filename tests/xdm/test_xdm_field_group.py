@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.field_group import FieldGroup
+
+
+def group_of(**fields: object) -> FieldGroup:
+    return FieldGroup.of({"properties": {"_t": {"type": "object", "properties": fields}}})
+
+
+def one(schema: dict[str, object]) -> XdmField:
+    found = group_of(x=schema).root.at(("_t", "x"))
+    assert found is not None
+    return found
+
+
+def test_both_spellings_of_the_built_in_group_give_the_same_fields():
+    data = resources.files("tap_mixpanel_export.xdm").joinpath("data/field_group_legacy.json")
+    old = FieldGroup.loads(data.read_text(encoding="utf-8"), "extconndev")
+    new = FieldGroup.load(tenant_id="extconndev")
+    assert old.root == new.root
+    tenant = new.root.properties["_extconndev"]
+    assert {name: child.type.label for name, child in tenant.properties.items()} == {
+        "distinct_id": "String",
+        "event_name": "String",
+        "import": "Boolean",
+        "insert_id": "String",
+        "item_id": "String",
+        "item_name": "String",
+        "item_price": "String",
+        "mp_api_endpoint": "String",
+        "mp_api_timestamp_ms": "Long",
+        "mp_processing_time_ms": "Long",
+        "time": "Long",
+    }
+
+
+def test_the_class_brings_its_own_fields_and_requires_two():
+    root = FieldGroup.load().root
+    assert root.required == {"_id", "timestamp"}
+    assert root.at(("timestamp",)).type is XdmType.DATE_TIME
+    assert root.at(("identityMap", "Email")).type is XdmType.ARRAY
+    assert {"eventType", "producedBy", "eventMergeId"} <= root.properties.keys()
+
+
+@pytest.mark.parametrize(
+    ("schema", "xdm_type"),
+    [
+        ({"type": "string"}, XdmType.STRING),
+        ({"type": "string", "meta:xdmType": "string"}, XdmType.STRING),
+        ({"type": "string", "format": "uri"}, XdmType.URI),
+        ({"type": "string", "format": "uri", "meta:xdmType": "string"}, XdmType.URI),
+        ({"type": "string", "enum": ["a"]}, XdmType.STRING),
+        ({"type": "number"}, XdmType.NUMBER),
+        ({"type": "number", "meta:xdmType": "double"}, XdmType.NUMBER),
+        ({"type": "integer", "meta:xdmType": "long"}, XdmType.LONG),
+        ({"type": "integer", "meta:xdmType": "int"}, XdmType.INTEGER),
+        ({"type": "integer", "meta:xdmType": "short"}, XdmType.SHORT),
+        ({"type": "integer", "meta:xdmType": "byte"}, XdmType.BYTE),
+        ({"type": "integer"}, XdmType.LONG),
+        ({"type": "integer", "minimum": -128, "maximum": 127}, XdmType.BYTE),
+        ({"type": "integer", "minimum": 0, "maximum": 300}, XdmType.SHORT),
+        ({"type": "integer", "minimum": -2147483648, "maximum": 2147483647}, XdmType.INTEGER),
+        ({"type": "boolean"}, XdmType.BOOLEAN),
+        ({"type": "string", "format": "date"}, XdmType.DATE),
+        ({"type": "string", "format": "date-time"}, XdmType.DATE_TIME),
+        ({"type": "string", "format": "date-time", "meta:xdmType": "date-time"}, XdmType.DATE_TIME),
+        ({"type": "array", "items": {"type": "string"}}, XdmType.ARRAY),
+        ({"type": "object", "properties": {"a": {"type": "string"}}}, XdmType.OBJECT),
+        ({"type": "object", "additionalProperties": {"type": "string"}}, XdmType.MAP),
+        ({"type": ["integer", "null"]}, XdmType.LONG),
+    ],
+)
+def test_every_type_is_known_with_and_without_its_own_name(schema, xdm_type):
+    assert one(schema).type is xdm_type
+
+
+def test_integers_are_bounded_by_type_and_field():
+    assert (one({"type": "integer"}).minimum, one({"type": "integer"}).maximum) == (
+        -9007199254740991,
+        9007199254740991,
+    )
+    narrowed = one({"type": "integer", "meta:xdmType": "int", "minimum": 0, "maximum": 10**12})
+    assert (narrowed.minimum, narrowed.maximum) == (0, 2147483647)
+    assert INTEGER_BOUNDS[XdmType.BYTE] == (-128, 127)
+
+
+def test_split_definitions_of_one_tenant_are_put_together():
+    group = FieldGroup.of(
+        {
+            "definitions": {
+                "a": {
+                    "properties": {
+                        "_t": {"type": "object", "properties": {"x": {"type": "string"}}}
+                    }
+                },
+                "b": {
+                    "properties": {
+                        "_t": {
+                            "type": "object",
+                            "properties": {"y": {"$ref": "#/definitions/leaf"}},
+                            "required": ["y"],
+                        }
+                    }
+                },
+                "leaf": {"type": "boolean"},
+            },
+            "allOf": [
+                {"$ref": "https://ns.adobe.com/xdm/context/experienceevent"},
+                {"$ref": "#/definitions/a"},
+                {"$ref": "#/definitions/b"},
+            ],
+        }
+    )
+    tenant = group.root.properties["_t"]
+    assert sorted(tenant.properties) == ["x", "y"]
+    assert tenant.required == {"y"}
+    assert group.tenant_id == "t"
+
+
+def test_all_problems_of_a_group_are_told():
+    with pytest.raises(MappingError) as caught:
+        group_of(
+            a={"type": "decimal"},
+            b={"type": "integer", "minimum": "0"},
+            c={"$ref": "#/definitions/none"},
+            d=[],
+            e={"type": "object", "properties": {}, "required": "x"},
+        )
+    assert caught.value.problems == [
+        "field group (_t.a): unknown type 'decimal'",
+        "field group (_t.b): minimum is no number",
+        "field group (_t.c): refers to #/definitions/none, which is not in the file",
+        "field group (_t.d): is no JSON object",
+        "field group (_t.e): required is no list of names",
+    ]
+
+
+def test_a_definition_inside_of_itself_ends_with_a_message():
+    document = {
+        "definitions": {"a": {"type": "object", "properties": {"a": {"$ref": "#/definitions/a"}}}},
+        "properties": {"_t": {"$ref": "#/definitions/a"}},
+    }
+    with pytest.raises(MappingError, match="contain themselves"):
+        FieldGroup.of(document)
+    with pytest.raises(MappingError, match="contain themselves"):
+        FieldGroup.of({"definitions": {}, "allOf": [{"$ref": "#"}]})
+
+
+def test_a_group_without_fields_is_none():
+    with pytest.raises(MappingError, match="has no fields"):
+        FieldGroup.of({"title": "x"})
+
+
+def test_the_json_schema_is_closed_and_valid():
+    field = one(
+        {
+            "type": "object",
+            "required": ["n"],
+            "properties": {
+                "n": {"type": "integer", "meta:xdmType": "byte"},
+                "list": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}},
+                "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+            },
+        }
+    )
+    schema = field.json_schema()
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    assert validator.is_valid({"n": 1, "list": ["a"], "map": {"x": 1}})
+    for wrong in ({}, {"n": 128}, {"n": 1, "list": ["c"]}, {"n": 1, "z": 1}, {"n": None}):
+        assert not validator.is_valid(wrong), wrong
+    nullable = Draft202012Validator(field.json_schema(nullable=True))
+    for right in (None, {}, {"n": None}, {"list": [None, "a"]}):
+        assert nullable.is_valid(right), right
+    json.dumps(schema)
