@@ -252,7 +252,7 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 data = unpacker.unused_data
                 if text:
                     yield text
-    except igzip_lib.error as error:  # type: ignore[misc] - its published type is wrong
+    except igzip_lib.error as error:  # type: ignore[misc]  # wrong in its stubs
         raise IncompleteExportError("the compressed answer is damaged") from error
     if started and not unpacker.eof:
         raise IncompleteExportError("the compressed answer is cut off")

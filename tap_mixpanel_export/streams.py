@@ -7,6 +7,7 @@ signatures, and the SDK is pinned to its minor version.
   measured, that costs three times the work of passing on the text (see `benchmarks/`).
 - `_write_record_message`, `_write_state_message`, `_check_max_record_limit`: what `_sync_records`
   is made of.
+- `helpers._catalog.pop_deselected_record_properties`: the SDK's BATCH ignores selection.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk import Stream
+from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.json import deserialize_json
@@ -35,12 +37,15 @@ from tap_mixpanel_export.records import RecordMaker
 from tap_mixpanel_export.server_clock import ServerClock
 from tap_mixpanel_export.summary import RunSummary
 from tap_mixpanel_export.timezones import Instants
+from tap_mixpanel_export.writer import serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_mixpanel_export.batches import BatchWriter, Block
     from tap_mixpanel_export.download import FinishedWindow
     from tap_mixpanel_export.settings import ExportSettings
     from tap_mixpanel_export.tap import TapMixpanelExport
@@ -116,6 +121,46 @@ class EventsStream(Stream):
                 counter.increment()
                 yield record
 
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
+        """Write files, and the state after each window.
+
+        A file never holds records of two windows: the state says what is in complete files.
+        """
+        # The formats' libraries are imported by runs that write files only.
+        from tap_mixpanel_export.batches import write_batches  # noqa: PLC0415
+
+        writer = self._batch_writer(batch_config)
+        name = f"{self.tap_name}--{self.name}"
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for finished, finish in self._windows(context):
+                for url in write_batches(writer, batch_config, name, self._selected(finished)):
+                    yield batch_config.encoding, [url]
+                counter.increment(finished.counts.records)
+                finish()
+
+    def _batch_writer(self, batch_config: BatchConfig) -> BatchWriter:
+        from tap_mixpanel_export.batches import JsonLinesWriter, ParquetWriter  # noqa: PLC0415
+
+        if batch_config.encoding.format == "parquet":
+            return ParquetWriter(self._columns, self._selected_columns)
+        return JsonLinesWriter(
+            self.config["batch_compression_level"],
+            compressed=batch_config.encoding.compression == "gzip",
+        )
+
+    def _selected(self, finished: FinishedWindow) -> Iterator[Block]:
+        """Blocks of records without what is deselected inside `properties`."""
+        if not self._deselects_inside_properties:
+            yield from finished.spool.blocks()
+            return
+        for text, count in finished.spool.blocks():
+            records = [_load(line) for line in text.split(b"\n")]
+            for record in records:
+                pop_deselected_record_properties(record, self.schema, self.mask)
+            yield b"\n".join(serialize(record) for record in records), count
+
     @property
     def _is_plain(self) -> bool:
         """Whether records can be written as they are: decided once, not for each."""
@@ -126,6 +171,14 @@ class EventsStream(Stream):
             and not maps[0].flattening_enabled
             and self.ABORT_AT_RECORD_COUNT is None
             and not self._deselects_inside_properties
+        )
+
+    @cached_property
+    def _selected_columns(self) -> frozenset[str]:
+        return frozenset(
+            breadcrumb[1]
+            for breadcrumb, is_selected in self.mask.items()
+            if len(breadcrumb) == 2 and is_selected  # noqa: PLR2004 - ("properties", name)
         )
 
     @property
@@ -201,12 +254,7 @@ class EventsStream(Stream):
         limiter: QueryLimiter,
         stop: threading.Event,
     ) -> Job:
-        selected = frozenset(
-            breadcrumb[1]
-            for breadcrumb, is_selected in self.mask.items()
-            if len(breadcrumb) == 2 and is_selected  # noqa: PLR2004 - ("properties", name)
-        )
-        as_text = self.config.get("properties_format") == "string"
+        as_text = self.schema["properties"]["properties"]["type"] == "string"
         return Job(
             endpoint=settings.endpoint,
             limiter=limiter,
@@ -214,7 +262,7 @@ class EventsStream(Stream):
             make_records=lambda is_wanted: RecordMaker(
                 self._columns,
                 Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
-                selected=selected,
+                selected=self._selected_columns,
                 properties_as_text=as_text,
                 is_wanted=is_wanted,
             ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 from singer_sdk.io_base import SingerWriter
+from singer_sdk.singerlib.json import serialize_json
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib.messages import Message
@@ -19,6 +20,18 @@ def _encode_other(value: Any) -> str:
 
 
 _encode = msgspec.json.Encoder(enc_hook=_encode_other, decimal_format="number").encode
+
+
+def serialize(value: Any) -> bytes:
+    """JSON text of a record or message, its numbers without loss.
+
+    `msgspec` has no encoding for lone surrogates, which JavaScript clients send; the SDK's encoder
+    escapes them.
+    """
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return serialize_json(value).encode()
 
 
 class MessageWriter(SingerWriter):
@@ -34,19 +47,12 @@ class MessageWriter(SingerWriter):
         self._pending_signal: int | None = None
 
     def serialize_message(self, message: Message) -> str:
-        """Serialize a message.
-
-        `msgspec` has no encoding for lone surrogates, which JavaScript clients send; the SDK's
-        encoder escapes them.
-        """
-        try:
-            return _encode(message.to_dict()).decode()
-        except UnicodeEncodeError:
-            return super().serialize_message(message)
+        """Serialize a message."""
+        return serialize(message.to_dict()).decode()
 
     def write_message(self, message: Message) -> None:
         """Write one message."""
-        self.write_lines(self.serialize_message(message).encode() + b"\n")
+        self.write_lines(serialize(message.to_dict()) + b"\n")
 
     def write_lines(self, lines: bytes) -> None:
         """Write messages that are serialized already.

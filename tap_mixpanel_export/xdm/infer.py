@@ -138,9 +138,10 @@ def extended_field_group(mapping: Mapping, proposals: Iterable[Proposal]) -> Jso
 def _look(value: JsonObject, path: Path, seen: dict[Path, Seen]) -> None:
     for name, member in value.items():
         where = (*path, name)
-        if isinstance(member, dict) and member and len(where) < _MAX_DEPTH:
+        if isinstance(member, dict) and member and name and len(where) < _MAX_DEPTH:
             _look(member, where, seen)
-        elif member is not None:
+        # No path can name what has no name; it stays in `properties`.
+        elif member is not None and name:
             entry = seen.setdefault(where, Seen())
             entry.events += 1
             entry.types[_type(member)] += 1

@@ -82,6 +82,7 @@ class Rejects:
         if not final and rows < _ROWS_BEFORE_JUDGEMENT:
             return
         if self.total * 100 > self._threshold * rows:
+            self.close()
             raise MapperRunError(
                 f"{self.total} of {rows} records were rejected ({self._fields()}), more than "
                 f"error_threshold_percent ({self._threshold:g} %) allows; they are in {self.path}."
