@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from math import ceil, floor
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -48,16 +49,41 @@ def cell_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], Cell
     return make_nested
 
 
+def checked_type(field: XdmField) -> Any | None:
+    """The type by which msgspec checks a column's value while it reads a line.
+
+    Returns:
+        A type annotation; None when the column needs a look at the value's text.
+    """
+    if field.enum:
+        return None
+    if field.type in INTEGER_BOUNDS:
+        least, greatest = _bounds(field)
+        return Annotated[int, msgspec.Meta(ge=least, le=greatest)] | None
+    return bool | None if field.type is XdmType.BOOLEAN else None
+
+
+def is_plain_text(field: XdmField) -> bool:
+    """Whether any JSON string is a value of the column as it is."""
+    return field.type is XdmType.STRING and not (
+        field.enum or field.pattern or field.min_length or field.max_length is not None
+    )
+
+
+def _bounds(field: XdmField) -> tuple[int, int]:
+    least, greatest = INTEGER_BOUNDS[field.type]
+    return (
+        least if field.minimum is None else max(least, ceil(field.minimum)),
+        greatest if field.maximum is None else min(greatest, floor(field.maximum)),
+    )
+
+
 def _maker(field: XdmField) -> Callable[[bytes], Cell]:
     slow = _slow_maker(field)
-    if field.type is XdmType.STRING and not (
-        field.enum or field.pattern or field.min_length or field.max_length is not None
-    ):
+    if is_plain_text(field):
         return lambda text: text if text[0] == _QUOTE else slow(text)
     if field.type in INTEGER_BOUNDS and not field.enum:
-        least, greatest = INTEGER_BOUNDS[field.type]
-        least = int(max(least, field.minimum if field.minimum is not None else least))
-        greatest = int(min(greatest, field.maximum if field.maximum is not None else greatest))
+        least, greatest = _bounds(field)
         return lambda text: (
             text if text.isdigit() and least <= int(text) <= greatest else slow(text)
         )

@@ -85,10 +85,10 @@ def write_bookmark(state: dict[str, Any], bookmark: Bookmark) -> None:
 def _instant(name: str, value: object) -> datetime:
     try:
         instant = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    except ValueError as error:
+        aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+        return aware.astimezone(timezone.utc)
+    except (ValueError, OverflowError) as error:
         raise StateError(
             f"state: {name} of the stream events is not a date-time such as "
             "2026-11-22T14:03:11+00:00; mend it, or start without a state"
         ) from error
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
-    return aware.astimezone(timezone.utc)

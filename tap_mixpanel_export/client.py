@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import zlib
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from tap_mixpanel_export.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
     from datetime import date
 
@@ -44,6 +45,24 @@ _READ = 64 * 1024
 _ERROR_TEXT = 4096
 
 _GZIP = zlib.MAX_WBITS | 16
+
+
+class _WithoutQuery(logging.Filter):
+    """Keeps parameters out of the debug log of requests.
+
+    They name the customer's events, properties and values.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                value.partition("?")[0] if isinstance(value, str) else value
+                for value in record.args
+            )
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +95,12 @@ class Transfer:
     """What is known of an answer while it is read.
 
     Attributes:
+        granted: Whether the service grants the export (200).
         server_time: The service's clock when it answered; None without a usable `Date` header.
         received: Bytes as transferred.
     """
 
+    granted: bool
     server_time: datetime | None
     received: int = 0
 
@@ -109,7 +130,7 @@ class ExportClient:
         last: date,
         where: str | None,
         on_answer: Callable[[Transfer], None],
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Ask for some days, and read the answer.
 
         Args:
@@ -127,10 +148,13 @@ class ExportClient:
             TransientError: Anything that can pass.
         """
         with self._send(first, last, where) as response:
-            transfer = Transfer(_server_time(response.headers.get("Date")))
+            transfer = Transfer(
+                response.status_code == requests.codes.ok,
+                _server_time(response.headers.get("Date")),
+            )
             on_answer(transfer)
-            if response.status_code != requests.codes.ok:
-                raise self._refusal(response)
+            if not transfer.granted:
+                raise self._refusal(response, transfer.server_time)
             if response.headers.get("Content-Encoding", "").lower() == "gzip":
                 yield from _unpacked(self._pieces(response, transfer))
             else:
@@ -194,14 +218,17 @@ class ExportClient:
                 f"the connection broke in mid-answer ({_kind(error)})"
             ) from error
 
-    def _refusal(self, response: requests.Response) -> ExportError:  # noqa: PLR0911 - a table
+    def _refusal(  # noqa: PLR0911 - a table
+        self, response: requests.Response, server_time: datetime | None
+    ) -> ExportError:
         endpoint, status = self._endpoint, response.status_code
         text = _error_text(response)
         lowered = text.lower()
         project = "the project" if endpoint.project_id is None else f"project {endpoint.project_id}"
         if status == requests.codes.too_many_requests:
             return RateLimitedError(
-                _retry_after(response.headers.get("Retry-After")), hourly="hour" in lowered
+                _retry_after(response.headers.get("Retry-After"), server_time),
+                hourly="hour" in lowered,
             )
         if status >= requests.codes.internal_server_error:
             return ServerError(f"the service answered {status}")
@@ -229,7 +256,8 @@ class ExportClient:
             return DayError(
                 "Mixpanel says that to_date lies in the future (400): the project's days are not "
                 "those that were asked for. Set project_timezone to the project's zone if it was "
-                "created before 2023-01-01, leave it unset otherwise, and check start_date"
+                "created before 2023-01-01, leave it unset otherwise, and check start_date and the "
+                "state"
             )
         return RejectedQueryError(
             f"Mixpanel refused the query ({status}): check where and event_names"
@@ -237,12 +265,13 @@ class ExportClient:
 
 
 def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack gzip, and tell a stream that is not whole."""
+    """Unpack gzip, and tell a stream that is not whole.
+
+    Only bodies of more than 1400 bytes are compressed: an empty one is cut off, too.
+    """
     unpacker = isal_zlib.decompressobj(_GZIP)
-    started = False
     try:
         for piece in pieces:
-            started = True
             data = piece
             while data:
                 if unpacker.eof:
@@ -254,7 +283,7 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
                     yield text
     except igzip_lib.error as error:  # type: ignore[misc]  # wrong in its stubs
         raise IncompleteExportError("the compressed answer is damaged") from error
-    if started and not unpacker.eof:
+    if not unpacker.eof:
         raise IncompleteExportError("the compressed answer is cut off")
 
 
@@ -276,8 +305,8 @@ def _server_time(header: str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait; the header holds seconds or a date (RFC 9110, 10.2.3)."""
+def _retry_after(header: str | None, server_time: datetime | None) -> float | None:
+    """Seconds to wait; the header holds seconds or a date of the service's clock (RFC 9110)."""
     if header is None:
         return None
     if re.fullmatch(r"\d{1,6}(\.\d+)?", header.strip()):
@@ -285,7 +314,7 @@ def _retry_after(header: str | None) -> float | None:
     moment = _server_time(header)
     if moment is None:
         return None
-    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, (moment - (server_time or datetime.now(timezone.utc))).total_seconds())
 
 
 def _kind(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -111,6 +111,8 @@ class Job:
         diagnostics_dir: Where malformed lines are kept.
         stop: Set when the run ends early.
         late_clause_works: Cleared when the service refuses our expression.
+        granted: Set when the service has granted a first export.
+        queries: Requests sent, failed tries included.
     """
 
     endpoint: Endpoint
@@ -123,8 +125,8 @@ class Job:
     diagnostics_dir: Path | None
     stop: threading.Event
     late_clause_works: bool = True
+    granted: threading.Event = field(default_factory=threading.Event)
     queries: int = 0
-    """Requests sent, failed tries included."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count_query(self) -> None:
@@ -187,7 +189,8 @@ class Downloader:
             try:
                 return self._read_answer(window, clause, keep_malformed=keep_malformed)
             except RateLimitedError as error:
-                wait = next(pauses) if error.retry_after is None else error.retry_after
+                # At least the growing pause: `Retry-After: 0` over and over would spend the quota.
+                wait = max(next(pauses), error.retry_after or 0.0)
                 # Other threads and runs must not ask in the meantime either. When the hour's
                 # queries are spent by this run, the limiter knows until when, and waits longer.
                 wait = max(wait, self._job.limiter.seconds_until_free())
@@ -226,15 +229,16 @@ class Downloader:
         def on_answer(transfer: Transfer) -> None:
             transfers.append(transfer)
             job.clock.note(transfer.server_time)
+            if transfer.granted:
+                job.granted.set()
 
         with ExitStack() as on_error:
             spool = on_error.enter_context(Spool())
             answer = _Answer(job, window, spool, keep_malformed=keep_malformed)
-            with answer:
-                pieces = _until_stopped(
-                    self._client.export(window.first, window.last, where, on_answer), job.stop
-                )
-                for block in blocks_of_lines(pieces):
+            # Closed here: an error's traceback would keep the connection open with the generator.
+            export = closing(self._client.export(window.first, window.last, where, on_answer))
+            with answer, export as pieces:
+                for block in blocks_of_lines(_until_stopped(pieces, job.stop)):
                     answer.take(block)
                 answer.finish()
             on_error.pop_all()
@@ -275,10 +279,13 @@ class _Answer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._repeats is not None:
             self._repeats.close()
-        self._malformed.close()
+        if kind is None:
+            self._malformed.close()
+        else:
+            self._malformed.discard()
 
     def take(self, block: bytes) -> None:
         """Spool the records of some whole lines."""

@@ -16,7 +16,6 @@ from tap_mixpanel_export.windows import Bookmark, Planner
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
-    from datetime import datetime
 
     from tap_mixpanel_export.download import FinishedWindow, Job
     from tap_mixpanel_export.windows import Span, Window
@@ -78,25 +77,25 @@ class Engine:
                 DownloadPool(lambda: Downloader(job), self._concurrency, job.stop)
             ) as pool:
                 self._submit(pool, first)
-                now = self._first_answer()
+                self._wait_for_grant(pool)
+                now = job.clock.first
                 self._planner.start_clock(now)
                 yield from self._in_order(pool, Checkpoints(self._span, now))
         finally:
             self._discard()
 
-    def _first_answer(self) -> datetime:
-        """Wait for the service's time at the first request.
+    def _wait_for_grant(self, pool: DownloadPool) -> None:
+        """Wait until the service grants a first export.
 
-        The plan and the watermark rest on it, and the answer tells whether the credentials are
-        good before the quota is spent on more.
+        The plan and the watermark rest on its time, and no quota is spent on more queries before
+        the credentials and the expressions are known to be good.
         """
-        while (now := self._job.clock.wait(_TICK)) is None:
-            _, future = self._in_flight[0]
-            if future.done():
-                # It failed without any answer: this raises.
-                future.result()
+        while not self._job.granted.wait(_TICK):
+            window, future = self._in_flight[0]
+            if future.done() and (error := future.exception()) is not None:
+                self._in_flight.popleft()
+                self._split(pool, window, error)
             self._on_tick()
-        return now
 
     def _in_order(
         self, pool: DownloadPool, checkpoints: Checkpoints
@@ -109,15 +108,10 @@ class Engine:
             while not _is_done(future):
                 self._on_tick()
             self._in_flight.popleft()
-            try:
-                finished = future.result()
-            except WindowError:
-                halves = self._planner.split(window)
-                if halves is None:
-                    raise
-                for half in reversed(halves):
-                    self._in_flight.appendleft((half, pool.submit(half)))
+            if (error := future.exception()) is not None:
+                self._split(pool, window, error)
                 continue
+            finished = future.result()
             self._planner.observe(window, finished.counts.received)
             self._fill(pool)
             lookback_left = self._planner.is_lookback_left() or any(
@@ -130,6 +124,18 @@ class Engine:
                         window, lookback_left=left
                     ),
                 )
+
+    def _split(self, pool: DownloadPool, window: Window, error: BaseException) -> None:
+        """Download a window that failed in halves, if that can help.
+
+        Raises:
+            ExportError: It cannot.
+        """
+        halves = self._planner.split(window) if isinstance(error, WindowError) else None
+        if halves is None:
+            raise error
+        submitted = [(half, pool.submit(half)) for half in halves]
+        self._in_flight.extendleft(reversed(submitted))
 
     def _fill(self, pool: DownloadPool) -> None:
         most = self._concurrency

@@ -46,17 +46,7 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
     Returns:
         A function from a line, without its end, to its event; raises NotAnEventError.
     """
-    wanted = msgspec.defstruct(
-        "Properties",
-        [
-            (f"p{index}", Raw, msgspec.field(name=name, default=ABSENT))
-            for index, name in enumerate(properties)
-        ],
-    )
-    usual = msgspec.defstruct(
-        "UsualLine", [("event", Raw), ("properties", wanted)], forbid_unknown_fields=True
-    )
-    decode_usual: Callable[[bytes], Any] = msgspec.json.Decoder(usual).decode
+    decode_usual = line_decoder([(name, Raw, ABSENT) for name in properties])
     values_of: Callable[[Any], tuple[Raw, ...]] = msgspec.structs.astuple
 
     def decode(line: bytes) -> Event:
@@ -65,13 +55,53 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
         except (msgspec.MsgspecError, RecursionError):
             return _decode_unusual(line, properties)
         name = bytes(parts.event)
-        start = _BEFORE + len(name)
-        # The text of `properties` is what stands between: no second pass over it is needed.
-        if line.endswith(_AFTER) and line.startswith(_BETWEEN, start):
-            return Event(name, line[start + len(_BETWEEN) - 1 : -1], values_of(parts.properties))
-        return _decode_unusual(line, properties)
+        text = properties_text(line, name)
+        if text is None:
+            return _decode_unusual(line, properties)
+        return Event(name, text, values_of(parts.properties))
 
     return decode
+
+
+def line_decoder(fields: Sequence[tuple[str, Any, Any]]) -> Callable[[bytes], Any]:
+    """Make a decoder of lines that have nothing but `event` and `properties`.
+
+    Args:
+        fields: The properties that are wanted: name, type, and default for events without it.
+
+    Returns:
+        A function from a line to an object with `event` as Raw, and `properties`, a struct of the
+        wanted values in their order, as attributes `p0`, `p1`, …. It raises msgspec.MsgspecError
+        (or RecursionError) when the line is another one, or a value of another type.
+    """
+    wanted = msgspec.defstruct(
+        "Properties",
+        [
+            (f"p{index}", kind, msgspec.field(name=name, default=default))
+            for index, (name, kind, default) in enumerate(fields)
+        ],
+        gc=False,
+    )
+    line = msgspec.defstruct(
+        "Line", [("event", Raw), ("properties", wanted)], forbid_unknown_fields=True, gc=False
+    )
+    return msgspec.json.Decoder(line).decode
+
+
+def properties_text(line: bytes, name: bytes) -> bytes | None:
+    """The text of `properties` in a decoded line, without reading the line again.
+
+    Args:
+        line: A line that the decoder took.
+        name: The text of its `event`.
+
+    Returns:
+        The text, or None when the line is not laid out as Mixpanel does it.
+    """
+    start = _BEFORE + len(name)
+    if line.startswith(_BETWEEN, start) and line.endswith(_AFTER):
+        return line[start + len(_BETWEEN) - 1 : -1]
+    return None
 
 
 def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:

@@ -33,6 +33,12 @@ class MalformedLines:
         if self._file is not None:
             self._file.close()
 
+    def discard(self) -> None:
+        """Close the file, and remove it: the answer that the lines are from does not count."""
+        if self._file is not None and self._path is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+
     def add(self, line: bytes) -> None:
         """Count a line, and keep it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.download import Downloader, FinishedWindow
     from tap_mixpanel_export.windows import Window
 
-# s. An idle thread ends at once; one that waits for the network may take its whole timeout.
+# s, for all threads. An idle one ends at once; one that waits for the network may take its whole
+# timeout.
 _PATIENCE = 2.0
 
 
@@ -55,8 +57,9 @@ class DownloadPool:
         self._stop.set()
         for _ in self._threads:
             self._work.put(None)
+        give_up = time.monotonic() + _PATIENCE
         for thread in self._threads:
-            thread.join(_PATIENCE)
+            thread.join(max(0.0, give_up - time.monotonic()))
 
     def _run(self) -> None:
         downloader = self._make_downloader()
@@ -71,6 +74,9 @@ class DownloadPool:
                 except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
                     future.set_exception(error)
                 else:
+                    if self._stop.is_set():
+                        # Nobody waits for it any more.
+                        finished.spool.close()
                     future.set_result(finished)
         finally:
             downloader.close()

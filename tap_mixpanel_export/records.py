@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
-from tap_mixpanel_export.cells import NULL, cell_maker
-from tap_mixpanel_export.events import ABSENT, NotAnEventError, event_decoder
+from tap_mixpanel_export.cells import NULL, cell_maker, checked_type, is_plain_text
+from tap_mixpanel_export.events import (
+    ABSENT,
+    NotAnEventError,
+    event_decoder,
+    line_decoder,
+    properties_text,
+)
 from tap_mixpanel_export.repeats import KEY_BYTES
 from tap_mixpanel_export.xdm.errors import ConversionError
 
@@ -31,6 +40,8 @@ _OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED)
 # More than any instant has, in any unit.
 _MOST_DIGITS = 20
 
+_encode = msgspec.json.Encoder().encode
+_values_of = msgspec.structs.astuple
 _QUOTE = ord('"')
 _NO_INSERT_IDS = (b'""', b"null")
 
@@ -57,8 +68,31 @@ class Record(NamedTuple):
     processed: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A column to write.
+
+    Attributes:
+        name: The column's name.
+        place: Index of its property among the wanted ones; behind the last one is the event's name.
+        make: Gives the column's text for the property's text.
+        is_text: Whether any JSON string is a value of it.
+        kind: Type by which msgspec checks the property, None for not at all.
+    """
+
+    name: str
+    place: int
+    make: Callable[[bytes], bytes]
+    is_text: bool
+    kind: Any
+
+
 class RecordMaker:
     """Makes records of the lines of an export.
+
+    There are two ways to the same record, and the line decides. Usually msgspec checks the types of
+    the mapped properties while it reads the line. A line that it refuses is taken apart value by
+    value, each converted as Data Prep does.
 
     Args:
         columns: The mapped columns.
@@ -79,37 +113,47 @@ class RecordMaker:
         is_wanted: Callable[[int, int | None], bool] = lambda _instant, _processed: True,
     ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
-        roots = dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path)))
-        self._decode = event_decoder(tuple(roots))
-        place = {name: index for index, name in enumerate(roots)}
+        wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
         self._cells = [
-            (
-                column.name,
-                place[column.path[0]] if column.path else None,
-                cell_maker(column.field, column.path[1:]),
+            _Cell(
+                name=column.name,
+                place=wanted.index(column.path[0]) if column.path else len(wanted),
+                make=cell_maker(column.field, column.path[1:]),
+                is_text=is_plain_text(column.field) and len(column.path) < 2,  # noqa: PLR2004
+                kind=checked_type(column.field) if len(column.path) == 1 else None,
             )
             for column in written
         ]
+        fields = [self._wanted_field(place, name) for place, name in enumerate(wanted)]
+        self._decode = line_decoder(fields)
+        self._decode_any = event_decoder(wanted)
+        # What msgspec has not checked needs a look.
+        self._looks = [
+            (index, cell.is_text, cell)
+            for index, cell in enumerate(self._cells)
+            if cell.kind is None or cell.place == len(wanted) or fields[cell.place][1] != cell.kind
+        ]
+        self._arrange = _arranger([cell.place for cell in self._cells])
         self._instants = instants
         self._is_wanted = is_wanted
         self._with_properties = selected is None or "properties" in selected
         self._properties_as_text = properties_as_text
-        # One pass of C over prepared text; names may hold a percent sign.
-        self._template = (
-            b",".join(
-                [
-                    b'{"event_id":"%b","timestamp":"%b"',
-                    *(
-                        msgspec.json.encode(column.name).replace(b"%", b"%%") + b":%b"
-                        for column in written
-                    ),
-                    *([b'"properties":%b'] if self._with_properties else []),
-                ]
-            )
-            + b"}"
+        self._record = _record_type(
+            ["event_id", "timestamp", *(cell.name for cell in self._cells)]
+            + (["properties"] if self._with_properties else [])
         )
         self.conversion_warnings: Counter[str] = Counter()
         """Values that became null because they do not fit their column, by column."""
+
+    def _wanted_field(self, place: int, name: str) -> tuple[str, Any, Any]:
+        """How msgspec is to read a property: as checked numbers and booleans, else as text."""
+        kinds = [cell.kind for cell in self._cells if cell.place == place]
+        if name in {_TIME, _PROCESSED}:
+            kind = kinds[0] if kinds and kinds[0] not in {None, bool | None} else int | None
+            return name, kind, None
+        if name not in _OWN and len(kinds) == 1 and kinds[0] is not None:
+            return name, kinds[0], None
+        return name, Raw, ABSENT
 
     def __call__(self, line: bytes) -> Record | None:
         """Make the record of a line.
@@ -123,56 +167,71 @@ class RecordMaker:
         Raises:
             NotAnEventError: The line is malformed: no event, or without a usable `time`.
         """
-        event = self._decode(line)
-        values = event.values
-        time = bytes(values[0])
+        try:
+            parts = self._decode(line)
+            values = _values_of(parts.properties)
+            time, distinct_id, insert_id, processed = values[:4]
+            timestamp, instant = self._instants.render(time)
+        except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
+            # TypeError: there is no `time`.
+            return self._make_any(line)
+        name = bytes(parts.event)
+        properties = properties_text(line, name)
+        if properties is None:
+            return self._make_any(line)
+        if not self._is_wanted(instant, processed):
+            return None
+        cells = self._arrange((*values, parts.event))
+        for index, is_text, cell in self._looks:
+            value = cells[index]
+            if value is ABSENT or value is None or (is_text and bytes(value)[0] == _QUOTE):
+                continue
+            text = b"%d" % value if type(value) is int else bytes(value)
+            cells = (*cells[:index], self._convert(cell, text), *cells[index + 1 :])
+        digest, key = _identify(name, b"%d" % time, distinct_id, insert_id, properties)
+        return Record(self._write(digest, timestamp, cells, properties), key, instant, processed)
+
+    def _make_any(self, line: bytes) -> Record | None:
+        """The same, value by value."""
+        event = self._decode_any(line)
+        time = bytes(event.values[0])
         try:
             timestamp, instant = self._instants.render(int(time))
         except ValueError:
             timestamp, instant = self._render_fraction(time)
-        processed_text = bytes(values[3])
+        _, distinct_id, insert_id, processed_raw = event.values[:4]
+        processed_text = bytes(processed_raw)
         processed = int(processed_text) if processed_text.isdigit() else None
         if not self._is_wanted(instant, processed):
             return None
-        distinct_id = b"" if values[1] is ABSENT else _plain(bytes(values[1]))
-        insert_id = bytes(values[2])
-        is_identified = insert_id not in _NO_INSERT_IDS
-        digest = sha256(
-            b"|".join(
-                (
-                    _plain(event.name),
-                    time,
-                    distinct_id,
-                    _plain(insert_id)
-                    if is_identified
-                    else sha256(event.properties).hexdigest().encode(),
-                )
-            )
-        )
-        parts = [digest.hexdigest().encode(), timestamp]
-        for name, place, make in self._cells:
-            if place is None:
-                value = event.name
-            elif (raw := values[place]) is ABSENT:
-                parts.append(NULL)
-                continue
-            else:
-                value = bytes(raw)
-            try:
-                parts.append(NULL if value == NULL else make(value))
-            except ConversionError:
-                self.conversion_warnings[name] += 1
-                parts.append(NULL)
-        if self._with_properties:
-            parts.append(
-                _as_text(event.properties) if self._properties_as_text else event.properties
-            )
+        values = (*event.values, event.name)
+        cells = [
+            ABSENT
+            if values[cell.place] is ABSENT
+            else self._convert(cell, bytes(values[cell.place]))
+            for cell in self._cells
+        ]
+        digest, key = _identify(event.name, time, distinct_id, insert_id, event.properties)
         return Record(
-            self._template % tuple(parts),
-            digest.digest()[:KEY_BYTES] if is_identified else None,
-            instant,
-            processed,
+            self._write(digest, timestamp, cells, event.properties), key, instant, processed
         )
+
+    def _convert(self, cell: _Cell, text: bytes) -> Raw:
+        if text == NULL:
+            return ABSENT
+        try:
+            return Raw(cell.make(text))
+        except ConversionError:
+            self.conversion_warnings[cell.name] += 1
+            return ABSENT
+
+    def _write(
+        self, digest: str, timestamp: bytes, cells: Sequence[Any], properties: bytes
+    ) -> bytes:
+        if not self._with_properties:
+            return _encode(self._record(digest, timestamp.decode(), *cells))
+        last = properties.decode() if self._properties_as_text else Raw(properties)
+        return _encode(self._record(digest, timestamp.decode(), *cells, last))
 
     def _render_fraction(self, time: bytes) -> tuple[bytes, int]:
         """A `time` that is not a whole number: the instant of its unit that it lies in."""
@@ -186,6 +245,41 @@ class RecordMaker:
             raise NotAnEventError("no usable `time`") from error
 
 
+def _identify(
+    name: bytes, time: bytes, distinct_id: Raw, insert_id: Raw, properties: bytes
+) -> tuple[str, bytes | None]:
+    """The `event_id`, and the key that tells repeats; see the attributes of `Record`."""
+    insert_text = bytes(insert_id)
+    is_identified = insert_text not in _NO_INSERT_IDS
+    digest = sha256(
+        b"|".join(
+            (
+                _plain(name),
+                time,
+                b"" if distinct_id is ABSENT else _plain(bytes(distinct_id)),
+                _plain(insert_text) if is_identified else sha256(properties).hexdigest().encode(),
+            )
+        )
+    )
+    return digest.hexdigest(), digest.digest()[:KEY_BYTES] if is_identified else None
+
+
+def _record_type(names: Sequence[str]) -> Callable[..., Any]:
+    """A struct whose members have the columns' names, which need not be names in Python."""
+    return msgspec.defstruct(
+        "Record",
+        [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
+        gc=False,
+    )
+
+
+def _arranger(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that gives the values at some places; always a tuple, unlike itemgetter."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
+
+
 def _plain(text: bytes) -> bytes:
     """What `event_id` is made of: a string as is, anything else as its JSON text."""
     if text[0] != _QUOTE:
@@ -194,7 +288,3 @@ def _plain(text: bytes) -> bytes:
         return text[1:-1]
     # A lone surrogate has no UTF-8 of its own; this form is the one that loses nothing.
     return str(json.loads(text)).encode("utf-8", "surrogatepass")
-
-
-def _as_text(properties: bytes) -> bytes:
-    return msgspec.json.encode(properties.decode())

@@ -15,7 +15,6 @@ class ServerClock:
     """
 
     def __init__(self) -> None:
-        self._known = threading.Event()
         self._lock = threading.Lock()
         self._first: datetime | None = None
 
@@ -29,9 +28,14 @@ class ServerClock:
         with self._lock:
             if self._first is None:
                 self._first = server_time or datetime.now(timezone.utc).replace(microsecond=0)
-                self._known.set()
 
-    def wait(self, seconds: float) -> datetime | None:
-        """Wait for the first answer; None when there is none yet."""
-        self._known.wait(seconds)
+    @property
+    def first(self) -> datetime:
+        """The first answer's time.
+
+        Raises:
+            RuntimeError: There was no answer yet.
+        """
+        if self._first is None:
+            raise RuntimeError("no answer has told the time yet")
         return self._first

@@ -34,7 +34,8 @@ def load_zone(name: str) -> tzinfo:
     )
     try:
         return pendulum.timezone(iana)
-    except (InvalidTimezone, ValueError) as error:
+    except (InvalidTimezone, ValueError, OSError) as error:
+        # Names are looked up as paths: that of a folder (America) is no file to open.
         raise ValueError(
             f"there is no time zone {name!r}; use an IANA name such as America/Los_Angeles "
             "or a Windows name such as Pacific Standard Time"

@@ -128,11 +128,10 @@ class Planner:
 
     **Look-back first.** Days that end at or before the bookmark, within the look-back, are windows
     of their own. Their answers are small (the service filters), so they are as wide as
-    `max_window_days` allows. The bookmark's own day belongs to them when everything on it that is
-    not exported yet was necessarily processed past the watermark, which is so when the bookmark is
-    not before the watermark: no event is processed before it happens. Otherwise (a run ended at an
-    `end_date` in the past, in the middle of a day) the rest of that day is asked for without a
-    filter, in a window that starts at the bookmark.
+    `max_window_days` allows. The bookmark's own day belongs to them when the last run had read all
+    of it up to its own present, so that what it did not see was processed past the watermark.
+    Otherwise (a run ended at an `end_date`, in the middle of a day) the rest of that day is asked
+    for without a filter, in a window that starts at the bookmark.
 
     **Growth.** The days after are cut into windows that start at one day. Let a day's size be the
     largest transferred per day among the last four finished windows. A window is as wide as
@@ -232,7 +231,8 @@ class Planner:
         if span.bookmark is None:
             return []
         zone, done = span.zone, span.bookmark.done
-        first = day_of(done - span.lookback, zone)
+        # No event is older than the epoch, and the calendar ends not far before it.
+        first = day_of(done - min(span.lookback, max(done - _EPOCH, _DAY)), zone)
         if span.start_is_given:
             first = max(first, day_of(span.start, zone))
         last = day_of(done, zone)
@@ -254,6 +254,9 @@ class Planner:
         if span.bookmark is None:  # pragma: no cover - look-back needs a bookmark
             raise ValueError("no bookmark to look back from")
         end = start_of_day(last + _DAY, span.zone)
+        if span.end is not None:
+            # What the run does not write, the bookmark must not pass.
+            end = min(end, span.end)
         upper = span.upper
         if not open_ended and end > span.bookmark.done:
             # The rest of the bookmark's day has a window of its own: nothing is written twice.
@@ -293,7 +296,10 @@ class Planner:
             bookmark is not None
             and not self._at_day_start(bookmark.done)
             and bookmark.processed_before is not None
-            and bookmark.done >= bookmark.processed_before
+            # The bookmark is then the last run's present, which the watermark was taken from. An
+            # earlier one would not do: a device whose clock is ahead has events of after the
+            # bookmark that were processed before the watermark.
+            and bookmark.done >= bookmark.processed_before + SAFETY_MARGIN
         )
 
     def _first_unread(self) -> datetime:

@@ -41,11 +41,13 @@ class Seen:
         events: How many events have it, not counting nulls.
         types: XDM types of its values, by how often.
         items: Of lists, the types of the items.
+        objects: How many of the values are objects whose members are looked at on their own.
     """
 
     events: int = 0
     types: Counter[XdmType] = field(default_factory=Counter)
     items: Counter[XdmType] = field(default_factory=Counter)
+    objects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[P
     for path, found in sorted(seen.items(), key=lambda item: (-item[1].events, item[0])):
         column = "_".join(path)
         # `a.b` beside `a_b` would be the same column twice: the first stays.
-        if path in known or column in columns:
+        if not found.types or path in known or column in columns:
             continue
         columns.add(column)
         name = _name(path, tenant, taken, mapping.field_group.root)
@@ -139,6 +141,7 @@ def _look(value: JsonObject, path: Path, seen: dict[Path, Seen]) -> None:
     for name, member in value.items():
         where = (*path, name)
         if isinstance(member, dict) and member and name and len(where) < _MAX_DEPTH:
+            seen.setdefault(where, Seen()).objects += 1
             _look(member, where, seen)
         # No path can name what has no name; it stays in `properties`.
         elif member is not None and name:
@@ -179,7 +182,8 @@ _as_date_time = converter(XdmField(XdmType.DATE_TIME))
 
 def _leaf(found: Seen) -> XdmField:
     """Return a field that takes every value that was seen."""
-    xdm_type = _common(found.types)
+    # Only text takes an object beside a value of another type: its JSON text.
+    xdm_type = XdmType.STRING if found.objects else _common(found.types)
     minimum, maximum = bounded(xdm_type, None, None)
     items: XdmField | None = None
     if xdm_type is XdmType.ARRAY:

@@ -1,12 +1,14 @@
 """A mapping compiled against the SCHEMA of `events`: JSON text of a record in, ExperienceEvent out.
 
-Everything that can be decided once is: which sources are columns of the record and which have to be
-looked for in `properties`, which values need no conversion, where each goes. What is not mapped is
-skipped by the decoder, `properties` included when nothing is taken from it.
+Everything that can be decided once is: which sources are columns of the record, which values need
+no conversion, where each goes. What is not mapped is skipped by the decoder. `properties` is looked
+into for sources that are no columns, and for columns that are null: the tap's columns may have
+other types than the fields here, and the original is in `properties`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -25,7 +27,7 @@ from .requirements import missing_field, pruned, requires_inside
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .convert import Converter
     from .expressions import Expression
@@ -42,6 +44,8 @@ _EXACT_TYPES: dict[XdmType, type] = {
     **dict.fromkeys(INTEGER_BOUNDS, int),
 }
 _PROPERTIES = "properties"
+# msgspec takes every other name for a member of a struct.
+_UNFIT_FOR_STRUCTS = re.compile(r"[\"\\\x00-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class _Step:
         greatest: Upper bound of an integer.
         convert: Converts every other value.
         destination: The whole path, for counts.
+        path: Where the source is in `properties`; empty if it can only be a column.
     """
 
     box: int
@@ -65,9 +70,10 @@ class _Step:
     greatest: float | None
     convert: Converter
     destination: str
+    path: Path
 
     @classmethod
-    def of(cls, box: int, destination: Path, field: XdmField) -> _Step:
+    def of(cls, box: int, destination: Path, field: XdmField, path: Path) -> _Step:
         exact = _EXACT_TYPES.get(field.type)
         constrained = field.enum or field.pattern is not None
         if constrained or field.min_length is not None or field.max_length is not None:
@@ -81,6 +87,7 @@ class _Step:
             field.maximum if is_integer else None,
             converter(field),
             ".".join(destination),
+            path,
         )
 
 
@@ -99,30 +106,27 @@ class RecordPlan:
         self._required = sorted(self._root.required)
         self._requires_inside = requires_inside(self._root)
         self._boxes: list[Path] = [()]
-        available = frozenset(columns)
-        names: list[str] = []
+        self._columns = frozenset(columns)
+        names: list[str] = [_PROPERTIES]
         self._column_steps: list[tuple[int, _Step]] = []
-        self._property_steps: list[tuple[Path, _Step]] = []
+        self._property_steps: list[_Step] = []
         self._expression_steps: list[tuple[Expression, _Step]] = []
         self._statics: list[tuple[int, str, object]] = []
         for bound in mapping.lines:
             box = self._box(bound.destination[:-1])
-            step = _Step.of(box, bound.destination, bound.field)
+            step = _Step.of(box, bound.destination, bound.field, _property_path(bound))
             if bound.expression is not None:
                 self._expression_steps.append((bound.expression, step))
             elif bound.line.source_type is SourceType.STATIC:
                 self._statics.append((box, step.key, bound.static))
             else:
-                column = _column_of(bound, available)
+                column = _column_of(bound, self._columns)
                 if column is None:
-                    path = DOLLAR_PROPERTIES.get(bound.line.source_path, bound.line.source_path)
-                    self._property_steps.append((path, step))
+                    self._property_steps.append(step)
                 else:
                     if column not in names:
                         names.append(column)
                     self._column_steps.append((names.index(column), step))
-        self._columns = available
-        self._needs_texts = bool(self._property_steps or self._expression_steps)
         # The deepest first: an object that stays empty is left out of the one around it.
         self._nesting = [
             (index, self._boxes.index(path[:-1]), path[-1])
@@ -131,8 +135,12 @@ class RecordPlan:
             )
             if path
         ]
-        self._record = _decoder(names)
         self._names = names
+        self._read_record = _reader(names, {_PROPERTIES})
+        steps = [*self._property_steps, *(step for _, step in self._column_steps)]
+        tops = list(dict.fromkeys(step.path[0] for step in steps if step.path))
+        self._tops = {name: index for index, name in enumerate(tops)}
+        self._read_properties = _reader(tops, set(tops))
 
     def _box(self, path: Path) -> int:
         for length in range(1, len(path) + 1):
@@ -154,10 +162,14 @@ class RecordPlan:
             msgspec.DecodeError: If the text is no JSON object.
         """
         boxes: list[dict[str, Any]] = [{} for _ in self._boxes]
-        values = msgspec.structs.astuple(self._record.decode(record))
+        values = self._read_record(record)
+        absent = self._property_steps.copy()
         for index, step in self._column_steps:
             value = values[index]
-            if value is not None and value != "":
+            if value is None:
+                if step.path:
+                    absent.append(step)
+            elif value != "":
                 least = step.least
                 if type(value) is step.exact and (
                     least is None or least <= value <= step.greatest  # type: ignore[operator]
@@ -165,19 +177,29 @@ class RecordPlan:
                     boxes[step.box][step.key] = value
                 else:
                     self._convert(boxes, step, value, record, self._names[index])
-        if self._needs_texts:
-            self._from_texts(boxes, record)
+        if absent and values[0] is not None:
+            self._from_properties(boxes, absent, values[0])
+        if self._expression_steps:
+            self._compute(boxes, record)
+        mapped = self._assembled(boxes)
+        return mapped, self._missing(mapped)
+
+    def _assembled(self, boxes: list[dict[str, Any]]) -> dict[str, Any]:
+        """Put the objects into each other, those without a member left out."""
         for box, key, value in self._statics:
             boxes[box][key] = value
         for index, parent, key in self._nesting:
             if boxes[index]:
                 boxes[parent][key] = boxes[index]
+        return boxes[0]
+
+    def _missing(self, mapped: dict[str, Any]) -> str | None:
         if self._requires_inside:
-            return boxes[0], missing_field(self._root, boxes[0])
+            return missing_field(self._root, mapped)
         for name in self._required:
-            if name not in boxes[0]:
-                return boxes[0], name
-        return boxes[0], None
+            if name not in mapped:
+                return name
+        return None
 
     def _convert(
         self,
@@ -198,19 +220,27 @@ class RecordPlan:
         if converted is not None:
             boxes[step.box][step.key] = converted
 
-    def _from_texts(self, boxes: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
-        """Fill what comes from `properties`, and what expressions compute."""
-        texts = _decode_texts(record)
-        properties = properties_texts(texts.get(_PROPERTIES))
-        for path, step in self._property_steps:
-            raw = text_at(properties, path)
+    def _from_properties(
+        self, boxes: list[dict[str, Any]], steps: list[_Step], properties: msgspec.Raw
+    ) -> None:
+        """Fill what the record's columns do not have."""
+        text = properties_text(properties)
+        if not text.startswith(b"{"):
+            return
+        raws = self._read_properties(text)
+        for step in steps:
+            raw = raws[self._tops[step.path[0]]]
+            if raw is not None:
+                raw = _inside(raw, step.path[1:])
             if raw is not None:
                 value = decode_value(raw)
                 if value is not None and value != "":
                     self._fill(boxes, step, value, bytes(raw).decode)
-        if not self._expression_steps:
-            return
-        lookup = partial(_attribute, self._columns, texts, properties)
+
+    def _compute(self, boxes: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
+        """Fill what expressions compute."""
+        texts = _decode_texts(record)
+        lookup = partial(_attribute, self._columns, texts, properties_texts(texts.get(_PROPERTIES)))
         for expression, step in self._expression_steps:
             try:
                 value = expression.evaluate(lookup)
@@ -233,29 +263,33 @@ def _attribute(
         return {name: _plain(decode_value(raw)) for name, raw in properties.items()}
     name = "_".join(path)
     raw = texts.get(name) if name in columns or _is_own(path) else None
-    if raw is None and not _is_own(path):
-        raw = text_at(properties, DOLLAR_PROPERTIES.get(path, path))
+    if (raw is None or bytes(raw) == b"null") and not _is_own(path):
+        first, *rest = DOLLAR_PROPERTIES.get(path, path)
+        top = properties.get(first)
+        raw = None if top is None else _inside(top, tuple(rest))
     return None if raw is None else _plain(decode_value(raw))
+
+
+def properties_text(raw: msgspec.Raw) -> bytes:
+    """Return the JSON text of `properties`, which may be an object or its JSON text."""
+    text = bytes(raw)
+    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else text
 
 
 def properties_texts(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
     """Return the JSON text of each property, of an object or of its JSON text."""
-    if raw is None:
-        return {}
-    text = bytes(raw)
-    if text.startswith(b'"'):
-        text = msgspec.json.decode(text, type=str).encode()
+    text = b"" if raw is None else properties_text(raw)
     return _decode_texts(text) if text.startswith(b"{") else {}
 
 
-def text_at(properties: dict[str, msgspec.Raw], path: Path) -> msgspec.Raw | None:
-    """Return the JSON text at a path inside of `properties`, None if there is nothing."""
-    raw = properties.get(path[0])
-    for name in path[1:]:
-        if raw is None or not bytes(raw).startswith(b"{"):
+def _inside(raw: msgspec.Raw, path: Path) -> msgspec.Raw | None:
+    """Return the JSON text at a path inside of a value, None if there is nothing."""
+    found: msgspec.Raw | None = raw
+    for name in path:
+        if found is None or not bytes(found).startswith(b"{"):
             return None
-        raw = _decode_texts(raw).get(name)
-    return raw
+        found = _decode_texts(found).get(name)
+    return found
 
 
 def _is_own(path: Path) -> bool:
@@ -269,17 +303,44 @@ def _column_of(bound: BoundLine, available: frozenset[str]) -> str | None:
     return name if name in available or _is_own(bound.line.source_path) else None
 
 
-def _decoder(names: list[str]) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of a record's columns that skips all others."""
-    fields = [f"column_{index}" for index in range(len(names))]
-    record = msgspec.defstruct(
-        "Record",
-        [(field, Any, None) for field in fields],
+def _property_path(bound: BoundLine) -> Path:
+    """Return where a line's source is in `properties`, empty if it is none of them."""
+    path = bound.line.source_path
+    return () if not path or _is_own(path) else DOLLAR_PROPERTIES.get(path, path)
+
+
+def _reader(names: list[str], undecoded: set[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that takes an object's JSON text and gives its members of these names.
+
+    Args:
+        names: The names; the values are in the same order, None for what is not there.
+        undecoded: Those of them whose JSON text is wanted instead of the value.
+    """
+    if any(_UNFIT_FOR_STRUCTS.search(name) for name in names):
+
+        def read(text: bytes | msgspec.Raw) -> tuple[Any, ...]:
+            texts = _decode_texts(text)
+            return tuple(
+                raw if raw is None or name in undecoded else decode_value(raw)
+                for name in names
+                for raw in (texts.get(name),)
+            )
+
+        return read
+    fields = [f"member_{index}" for index in range(len(names))]
+    members = msgspec.defstruct(
+        "Members",
+        [
+            (field, msgspec.Raw if name in undecoded else Any, None)
+            for field, name in zip(fields, names, strict=True)
+        ],
         rename=dict(zip(fields, names, strict=True)),
         gc=False,
     )
     # Decimals keep the digits of a number as they came.
-    return msgspec.json.Decoder(record, float_hook=Decimal)
+    decode = msgspec.json.Decoder(members, float_hook=Decimal).decode
+    astuple = msgspec.structs.astuple
+    return lambda text: astuple(decode(text))
 
 
 def _plain(value: Any) -> Any:

@@ -240,8 +240,7 @@ def test_what_comes_out_is_of_the_fields_type_or_refused(field, value):
     text = json.dumps(value)
     try:
         converted = converter(field)(value, lambda: text)
-    except ConversionError as error:
-        assert repr(value) not in str(error) or len(repr(value)) < 3
+    except ConversionError:
         return
     validator = Draft202012Validator(
         field.json_schema(nullable=True), format_checker=FormatChecker()

@@ -28,6 +28,7 @@ from xdm_samples import (
 from tap_mixpanel_export.xdm.errors import MapperRunError
 from tap_mixpanel_export.xdm.mapper import XdmMapper
 from tap_mixpanel_export.xdm.mapping import load_mapping
+from tap_mixpanel_export.xdm.mapping_set import source_text
 
 TEXT = {"type": "string"}
 LONG = {"type": "integer", "meta:xdmType": "long"}
@@ -45,7 +46,7 @@ class Output:
         self.buffer = io.BytesIO()
 
 
-def listen(messages, config=None, monkeypatch=None) -> list[dict]:
+def listen(messages, config=None) -> list[dict]:
     """Run a mapper over messages (dictionaries, or lines as they are) and decode its output."""
     text = "".join((m if isinstance(m, str) else raw(m)) + "\n" for m in messages)
     output = Output()
@@ -108,7 +109,11 @@ def test_the_schema_says_what_comes_out():
 
 
 values = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
 )
 
 
@@ -174,7 +179,23 @@ def test_the_same_line_without_the_leaf_stops_before_the_first_record(files):
         listen([schema_message(), record_message(SIGN_UP)], config)
 
 
-def test_properties_are_looked_into_only_for_what_is_no_column(files):
+def test_a_null_column_is_looked_for_in_properties(files):
+    # The tap's column is a Long that did not fit; here the field is a text.
+    config = config_of(files, [attribute("data.time", "_extconndev.time")], {"time": TEXT})
+    record = {**SIGN_UP, "time": None, "properties": {"time": "noon"}}
+    assert mapped(record, config)["_extconndev"] == {"time": "noon"}
+    as_text = {**record, "properties": '{"time": 1.50}'}
+    assert mapped(as_text, config)["_extconndev"] == {"time": "1.50"}
+
+
+def test_what_the_tap_could_not_convert_is_counted_here_too(caplog):
+    record = {**SIGN_UP, "import": None, "properties": {"$import": 7, "import": True}}
+    with caplog.at_level(logging.WARNING):
+        assert "import" not in mapped(record)["_extconndev"]
+    assert "_extconndev.import: 1" in caplog.text
+
+
+def test_sources_that_are_no_columns_come_from_properties(files):
     lines = [
         attribute("data.insert_id", "_extconndev.insert_id"),
         attribute("data.$city", "_extconndev.city"),
@@ -202,6 +223,30 @@ def test_properties_are_looked_into_only_for_what_is_no_column(files):
     assert mapped(as_text, config, schema)["_extconndev"] == expected
 
 
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(names, min_size=1, max_size=3, unique=True), st.booleans())
+def test_any_name_of_a_customers_property_can_be_mapped(files, names, as_columns):
+    own = {*SIGN_UP, "insert_id", "import", "data"}
+    names = [name for name in names if name not in own] or ["x"]
+    lines = [
+        attribute(source_text((name,)), f"_extconndev.f{index}") for index, name in enumerate(names)
+    ]
+    config = config_of(files, lines, {f"f{index}": TEXT for index in range(len(names))})
+    values = {name: f"v{index}" for index, name in enumerate(names)}
+    schema = schema_message()
+    record = {**SIGN_UP, "properties": {} if as_columns else values}
+    if as_columns:
+        schema["schema"]["properties"] |= {name: {} for name in values}
+        record |= values
+    expected = {f"f{index}": f"v{index}" for index in range(len(names))}
+    assert mapped(record, config, schema)["_extconndev"] == expected
+
+
 def test_numbers_come_out_with_their_digits(files):
     lines = [attribute(f"data.{name}", f"_extconndev.{name}") for name in ("price", "text", "big")]
     config = config_of(files, lines, {"price": {"type": "number"}, "text": TEXT, "big": TEXT})
@@ -222,7 +267,7 @@ def test_statics_expressions_and_nested_destinations(files):
         line("STATIC", "mixpanel", "_extconndev.meta.origin"),
         line("EXPRESSION", "concat(data.event_name, '/', data.city)", "_extconndev.label"),
         line("EXPRESSION", "data.item_price", "_extconndev.meta.price"),
-        line("EXPRESSION", "nullify(data.nothing)", "_extconndev.none"),
+        line("EXPRESSION", "nullify()", "_extconndev.none"),
     ]
     meta = {"type": "object", "properties": {"origin": TEXT, "price": {"type": "number"}}}
     config = config_of(files, lines, {"meta": meta, "label": TEXT, "none": TEXT})

@@ -5,9 +5,9 @@ from xdm_samples import Files, attribute, field_group, line, mapping_set
 
 from tap_mixpanel_export.xdm.columns import derive_columns, event_schema
 from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.field_group import FieldGroup
 from tap_mixpanel_export.xdm.mapping import bind, load_mapping, with_required_lines
 from tap_mixpanel_export.xdm.mapping_set import MappingSet
-from tap_mixpanel_export.xdm.field_group import FieldGroup
 
 TEXT = {"type": "string"}
 
@@ -103,10 +103,14 @@ def test_names_that_collide_are_problems(files):
     with pytest.raises(MappingError) as caught:
         derive_columns(mapping)
     assert caught.value.problems == [
-        "mapping 2 (_extconndev.b): its source data.cart.total and data.cart_total of mapping 1 "
-        "would both be the column cart_total",
-        "mapping 3 (_extconndev.c): its source data.event.id would need the name of the column "
-        "event_id",
+        (
+            "mapping 2 (_extconndev.b): its source data.cart.total and data.cart_total of "
+            "mapping 1 would both be the column cart_total"
+        ),
+        (
+            "mapping 3 (_extconndev.c): its source data.event.id would need the name of the "
+            "column event_id"
+        ),
     ]
 
 

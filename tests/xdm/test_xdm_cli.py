@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+from xdm_samples import (
+    SIGN_UP,
+    Files,
+    attribute,
+    field_group,
+    line,
+    mapping_set,
+    raw,
+    record_message,
+    schema_message,
+)
+
+from tap_mixpanel_export.xdm import event_source
+from tap_mixpanel_export.xdm.cli import main
+
+RAW_EVENT = {"event": "Sign up", "properties": {"time": 1, "plan": "gold", "n": 1.50}}
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+@pytest.fixture
+def singer_file(tmp_path):
+    path = tmp_path / "events.singer"
+    messages = [schema_message(), *[record_message(SIGN_UP)] * 12]
+    path.write_text("".join(raw(message) + "\n" for message in messages), encoding="utf-8")
+    return str(path)
+
+
+def invoke(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    if code:
+        assert isinstance(result.exception, SystemExit)
+    return result
+
+
+def test_check_is_content_with_the_built_in_mapping():
+    assert invoke("check").stdout == "14 lines, 11 columns, no problem.\n"
+
+
+def test_check_lists_every_problem(files):
+    fields = {"a": {"type": "string"}, "b": {"type": "string"}}
+    bad = mapping_set(
+        attribute("data.x", "_extconndev.plan"), line("EXPRESSION", "now()", "_extconndev.a")
+    )
+    files.write("bad.json", bad)
+    result = invoke(
+        "check",
+        "--mapping-file",
+        files.write("bad.json", bad),
+        "--field-group-file",
+        files.write("group.json", field_group(**fields)),
+        code=1,
+    )
+    first, second = result.stderr.splitlines()
+    assert first == "mapping 1 (_extconndev.plan): no such field in the field group"
+    assert second.startswith("mapping 2 (_extconndev.a): ")
+    collision = mapping_set(attribute("a_b", "_extconndev.a"), attribute("a.b", "_extconndev.b"))
+    result = invoke(
+        "check",
+        "--mapping-file",
+        files.write("collision.json", collision),
+        "--field-group-file",
+        files.write("group.json", field_group(**fields)),
+        code=1,
+    )
+    assert "would both be the column a_b" in result.stderr
+
+
+def test_check_says_what_the_mapper_adds(files):
+    path = files.write("m.json", mapping_set(attribute("data.time", "_{TENANT_ID}.time")))
+    assert invoke("check", "--mapping-file", path).stdout.splitlines() == [
+        "Note: no line fills _id; the mapper fills it from the event itself.",
+        "Note: no line fills timestamp; the mapper fills it from the event itself.",
+        "1 lines, 1 columns, no problem.",
+    ]
+
+
+def test_a_missing_file_is_one_line():
+    result = invoke("check", "--mapping-file", "none.json", code=1)
+    assert result.stderr == "mapping set none.json: No such file or directory\n"
+
+
+def test_stream_maps_as_yaml_and_json(files):
+    assert invoke("stream-maps").stdout.startswith("stream_maps:\n  events:\n")
+    maps = json.loads(invoke("stream-maps", "--json").stdout)
+    assert maps["stream_maps"]["events"]["__else__"] == "__NULL__"
+    path = files.write("m.json", mapping_set(line("EXPRESSION", "'a'", "_{TENANT_ID}.item_id")))
+    assert "use map-mixpanel-xdm" in invoke("stream-maps", "--mapping-file", path).stderr
+
+
+def test_registry_payloads_are_json():
+    group = json.loads(invoke("field-group", "--tenant-id", "acme").stdout)
+    assert "_acme" in group["definitions"]["customFields"]["properties"]
+    schema = json.loads(invoke("schema", "--title", "T", "--field-group-id", "https://x").stdout)
+    assert schema["allOf"][1] == {"$ref": "https://x"}
+    assert json.loads(invoke("schema", "--descriptors").stdout) == []
+
+
+def test_preview_shows_the_schema_and_ten_records(singer_file):
+    result = invoke("preview", "--input", singer_file)
+    assert "_extconndev.mp_api_timestamp_ms" in result.stdout
+    assert "First 10 records" in result.stdout
+    assert result.stdout.count("2022-05-16T18:20:00Z") == 10
+    found = json.loads(invoke("preview", "--json", "--input", singer_file, "--limit", "3").stdout)
+    assert len(found["records"]) == 3
+    assert found["records"][0]["_extconndev"]["item_price"] == "12.5"
+    assert found["schema"]["required"] == ["_id", "timestamp"]
+
+
+def test_preview_counts_what_does_not_fit(tmp_path):
+    path = tmp_path / "records.jsonl"
+    bad = {**SIGN_UP, "time": "x"}
+    path.write_text(raw(bad) + "\n\n" + raw({**SIGN_UP, "event_id": None}) + "\n")
+    result = invoke("preview", "--input", str(path))
+    assert "_extconndev.time: 1 values do not fit its type." in result.stdout
+    assert "1 records have no value for the required field _id." in result.stdout
+
+
+def test_preview_says_where_a_file_is_wrong(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n')
+    result = invoke("preview", "--input", str(path), code=1)
+    assert "line 1: is neither a Singer message nor an event" in result.stderr
+    assert "No such file" in invoke("preview", "--input", "none", code=1).stderr
+
+
+def fake_tap(monkeypatch, tmp_path, program: str):
+    """Put a program in the place of the interpreter that runs the tap."""
+    script = tmp_path / "tap.sh"
+    script.write_text(f"#!/bin/sh\n{program}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(event_source.sys, "executable", str(script))
+
+
+def test_preview_runs_the_tap_and_stops_it(monkeypatch, tmp_path, singer_file):
+    fake_tap(
+        monkeypatch, tmp_path, f'echo "$@" > {tmp_path}/args; cat {singer_file}; exec sleep 60'
+    )
+    found = json.loads(invoke("preview", "--json", "--config", "a.json", "--config=ENV").stdout)
+    assert len(found["records"]) == 10
+    arguments = (tmp_path / "args").read_text().split()
+    assert arguments == ["-m", "tap_mixpanel_export", "--config", "a.json", "--config", "ENV"]
+
+
+def test_a_tap_that_fails_fails_the_preview(monkeypatch, tmp_path):
+    fake_tap(monkeypatch, tmp_path, "exit 3")
+    result = invoke("preview", code=1)
+    assert "The tap ended with exit code 3" in result.stderr
+    assert sys.executable.endswith("tap.sh")
+
+
+def test_infer_proposes_what_is_not_mapped_and_writes_files_that_work(tmp_path):
+    path = tmp_path / "raw.jsonl"
+    path.write_text(raw(RAW_EVENT) + "\n" + raw({"event": "x", "properties": {}}) + "\n")
+    mapping, group = str(tmp_path / "m.json"), str(tmp_path / "g.json")
+    out = ["--mapping-out", mapping, "--field-group-out", group]
+    result = invoke("infer", "--input", str(path), *out)
+    assert "2 events read, 2 properties not mapped yet." in result.stdout
+    assert "50.0%" in result.stdout
+    files = ["--mapping-file", mapping, "--field-group-file", group]
+    assert "16 lines, 13 columns" in invoke("check", *files).stdout
+    assert "0 properties not mapped" in invoke("infer", "--input", str(path), *files).stdout
+
+
+def test_infer_as_json(tmp_path):
+    path = tmp_path / "raw.jsonl"
+    path.write_text(raw(RAW_EVENT) + "\n")
+    found = json.loads(invoke("infer", "--json", "--input", str(path)).stdout)
+    assert found["properties"][0] == {
+        "source": "data.n",
+        "destination": "_extconndev.n",
+        "type": "Number",
+        "share": 1.0,
+        "types_seen": ["Number"],
+    }
+    none = json.loads(invoke("infer", "--json", "--min-share", "1.1", "--input", str(path)).stdout)
+    assert none == {"events": 1, "properties": []}
