@@ -23,6 +23,7 @@ Cell = bytes
 NULL: Cell = b"null"
 
 _QUOTE = ord('"')
+_NESTED = b"{["
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -81,7 +82,7 @@ def _bounds(field: XdmField) -> tuple[int, int]:
 def _maker(field: XdmField) -> Callable[[bytes], Cell]:
     slow = _slow_maker(field)
     if is_plain_text(field):
-        return lambda text: text if text[0] == _QUOTE else slow(text)
+        return lambda text: text if text[0] == _QUOTE else _quoted(text)
     if field.type in INTEGER_BOUNDS and not field.enum:
         least, greatest = _bounds(field)
         return lambda text: (
@@ -90,6 +91,11 @@ def _maker(field: XdmField) -> Callable[[bytes], Cell]:
     if field.type is XdmType.BOOLEAN and not field.enum:
         return lambda text: text if text in {b"true", b"false"} else slow(text)
     return slow
+
+
+def _quoted(text: bytes) -> Cell:
+    """Numbers, booleans, objects and lists as text: as exported."""
+    return b'"%b"' % text if text[0] not in _NESTED else _encode(text.decode())
 
 
 def _slow_maker(field: XdmField) -> Callable[[bytes], Cell]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -111,7 +112,7 @@ class Job:
         diagnostics_dir: Where malformed lines are kept.
         stop: Set when the run ends early.
         late_clause_works: Cleared when the service refuses our expression.
-        granted: Set when the service has granted a first export.
+        granted: Done when the service has granted a first export.
         queries: Requests sent, failed tries included.
     """
 
@@ -125,7 +126,7 @@ class Job:
     diagnostics_dir: Path | None
     stop: threading.Event
     late_clause_works: bool = True
-    granted: threading.Event = field(default_factory=threading.Event)
+    granted: Future[None] = field(default_factory=Future)
     queries: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -133,6 +134,12 @@ class Job:
         """Count a request."""
         with self._lock:
             self.queries += 1
+
+    def note_grant(self) -> None:
+        """Take an export that the service has granted."""
+        with self._lock:
+            if not self.granted.done():
+                self.granted.set_result(None)
 
 
 class Downloader:
@@ -230,7 +237,7 @@ class Downloader:
             transfers.append(transfer)
             job.clock.note(transfer.server_time)
             if transfer.granted:
-                job.granted.set()
+                job.note_grant()
 
         with ExitStack() as on_error:
             spool = on_error.enter_context(Spool())
@@ -274,7 +281,7 @@ class _Answer:
         self._diagnostics_dir = job.diagnostics_dir
         self._broken: bytes | None = None
         self._ends_clean = True
-        self._records: list[bytes] = []
+        self._days: Counter[bytes] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -294,13 +301,18 @@ class _Answer:
         if self._ends_clean:
             lines.pop()
         check_encoding = not _is_utf8(block)
+        records: list[Record | None] = []
         for line in lines:
             if check_encoding and not _is_utf8(line):
                 self._unreadable(line)
-                continue
-            self._line(line)
-        self._spool.write(self._records)
-        self._records = []
+            elif self._broken is not None:
+                self._mend(line, records)
+            else:
+                try:
+                    records.append(self._make(line))
+                except NotAnEventError:
+                    self._suspect(line)
+        self._store(records)
 
     def finish(self) -> None:
         """Check what can be checked only at the end.
@@ -328,47 +340,47 @@ class _Answer:
         if self._repeats is not None:
             counts.duplicates = self._spool.drop(self._repeats.superseded())
         counts.records = self._spool.count - counts.duplicates
+        counts.days = Counter({day.decode(): count for day, count in self._days.items()})
         counts.conversion_warnings = self._make.conversion_warnings
 
-    def _line(self, line: bytes) -> None:
-        if self._broken is not None:
-            # Mixpanel breaks an event over two lines at times: joined, they are one object.
-            broken, self._broken = self._broken, None
-            try:
-                record = self._make(broken + line)
-            except NotAnEventError:
-                self._unreadable(broken)
-            else:
-                self._count(record)
-                return
-        try:
-            record = self._make(line)
-        except NotAnEventError:
-            if line.strip():
-                check_not_terminated(line)
-                self._broken = line
-        else:
-            self._count(record)
+    def _mend(self, line: bytes, records: list[Record | None]) -> None:
+        """Read a line behind one that is no event.
 
-    def _count(self, record: Record | None) -> None:
+        Mixpanel breaks an event over two lines at times: joined, they are one object.
+        """
+        broken, self._broken = self._broken or b"", None
+        try:
+            records.append(self._make(broken + line))
+        except NotAnEventError:
+            self._unreadable(broken)
+            try:
+                records.append(self._make(line))
+            except NotAnEventError:
+                self._suspect(line)
+
+    def _suspect(self, line: bytes) -> None:
+        """Keep a line that is no event, until the next one tells whether it belongs to it."""
+        if line.strip():
+            check_not_terminated(line)
+            self._broken = line
+
+    def _store(self, records: list[Record | None]) -> None:
+        """Count the events of a block, and spool those that are written."""
         counts = self.counts
-        counts.lines += 1
-        if record is None:
-            counts.known += 1
-            return
-        text, key, instant, processed = record
-        if processed is not None and instant > processed + _CLOCK_TOLERANCE:
-            counts.from_future += 1
-        if self._done is not None and instant <= self._done:
-            counts.late += 1
-        if key is not None and self._repeats is not None:
-            self._repeats.add(
-                key,
-                -1 if processed is None else processed,
-                self._spool.count + len(self._records),
-            )
-        counts.days[text[DAY_OF_RECORD].decode()] += 1
-        self._records.append(text)
+        wanted = [record for record in records if record is not None]
+        counts.lines += len(records)
+        counts.known += len(records) - len(wanted)
+        counts.from_future += sum(
+            processed is not None and instant > processed + _CLOCK_TOLERANCE
+            for _, _, instant, processed in wanted
+        )
+        if (done := self._done) is not None:
+            counts.late += sum(instant <= done for _, _, instant, _ in wanted)
+        texts = [text for text, _, _, _ in wanted]
+        self._days.update(text[DAY_OF_RECORD] for text in texts)
+        if self._repeats is not None:
+            self._repeats.add(wanted, self._spool.count)
+        self._spool.write(texts)
 
     def _unreadable(self, line: bytes) -> None:
         self._malformed.add(line)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.checkpoints import Checkpoints
 from tap_mixpanel_export.download import Downloader
@@ -90,8 +90,11 @@ class Engine:
         The plan and the watermark rest on its time, and no quota is spent on more queries before
         the credentials and the expressions are known to be good.
         """
-        while not self._job.granted.wait(_TICK):
+        granted = self._job.granted
+        while not granted.done():
             window, future = self._in_flight[0]
+            either: tuple[Future[Any], ...] = (granted, future)
+            wait(either, _TICK, FIRST_COMPLETED)
             if future.done() and (error := future.exception()) is not None:
                 self._in_flight.popleft()
                 self._split(pool, window, error)

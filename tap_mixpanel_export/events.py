@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 ABSENT = Raw(b"null")
 """Stands for a property that an event does not have; told from an exported null by identity."""
 
-# What Mixpanel writes between the event's name and its properties, and at the end of a line.
+# What Mixpanel writes before and after the event's name, and at the end of a line.
 _BETWEEN = b',"properties":{'
-_BEFORE = len(b'{"event":')
+_BEFORE = b'{"event":"'
 _AFTER = b"}}"
 
 
@@ -54,23 +54,25 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
             parts = decode_usual(line)
         except (msgspec.MsgspecError, RecursionError):
             return _decode_unusual(line, properties)
-        name = bytes(parts.event)
-        text = properties_text(line, name)
-        if text is None:
+        start = find_properties(line)
+        if not start:
             return _decode_unusual(line, properties)
-        return Event(name, text, values_of(parts.properties))
+        return Event(bytes(parts.event), line[start:-1], values_of(parts.properties))
 
     return decode
 
 
-def line_decoder(fields: Sequence[tuple[str, Any, Any]]) -> Callable[[bytes], Any]:
+def line_decoder(
+    fields: Sequence[tuple[str, Any, Any]], event: Any = Raw
+) -> Callable[[bytes], Any]:
     """Make a decoder of lines that have nothing but `event` and `properties`.
 
     Args:
         fields: The properties that are wanted: name, type, and default for events without it.
+        event: Type of the event's name.
 
     Returns:
-        A function from a line to an object with `event` as Raw, and `properties`, a struct of the
+        A function from a line to an object with `event`, and `properties`, a struct of the
         wanted values in their order, as attributes `p0`, `p1`, …. It raises msgspec.MsgspecError
         (or RecursionError) when the line is another one, or a value of another type.
     """
@@ -83,25 +85,26 @@ def line_decoder(fields: Sequence[tuple[str, Any, Any]]) -> Callable[[bytes], An
         gc=False,
     )
     line = msgspec.defstruct(
-        "Line", [("event", Raw), ("properties", wanted)], forbid_unknown_fields=True, gc=False
+        "Line", [("event", event), ("properties", wanted)], forbid_unknown_fields=True, gc=False
     )
     return msgspec.json.Decoder(line).decode
 
 
-def properties_text(line: bytes, name: bytes) -> bytes | None:
-    """The text of `properties` in a decoded line, without reading the line again.
+def find_properties(line: bytes) -> int:
+    """Where the text of `properties` begins, without reading the line again.
+
+    In front of it stands nothing but the event's name, a string, in which quotes are escaped: the
+    first place that looks like the border is the border. The text ends before the last character.
 
     Args:
-        line: A line that the decoder took.
-        name: The text of its `event`.
+        line: A line that the decoder took, with a string for `event`.
 
     Returns:
-        The text, or None when the line is not laid out as Mixpanel does it.
+        The index, or 0 when the line is not laid out as Mixpanel does it.
     """
-    start = _BEFORE + len(name)
-    if line.startswith(_BETWEEN, start) and line.endswith(_AFTER):
-        return line[start + len(_BETWEEN) - 1 : -1]
-    return None
+    if line.startswith(_BEFORE) and line.endswith(_AFTER):
+        return line.find(_BETWEEN, len(_BEFORE)) + len(_BETWEEN) - 1
+    return 0
 
 
 def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from tap_mixpanel_export.errors import DiagnosticsError
@@ -29,14 +30,25 @@ class MalformedLines:
         self._file: IO[bytes] | None = None
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
+        """Close the file.
+
+        Raises:
+            DiagnosticsError: The file cannot be written.
+        """
+        if self._file is None:
+            return
+        try:
             self._file.close()
+        except OSError as error:
+            # A disk may be full only when the last lines get there.
+            raise self._unwritable(error) from error
 
     def discard(self) -> None:
         """Close the file, and remove it: the answer that the lines are from does not count."""
         if self._file is not None and self._path is not None:
-            self._file.close()
+            with suppress(OSError):
+                # What could not be written is not wanted either.
+                self._file.close()
             self._path.unlink(missing_ok=True)
 
     def add(self, line: bytes) -> None:
@@ -56,6 +68,9 @@ class MalformedLines:
             text = line.decode(errors="surrogateescape")
             self._file.write(json.dumps({"days": self.days, "line": text}).encode() + b"\n")
         except OSError as error:
-            raise DiagnosticsError(
-                f"diagnostics_dir: {self._path} cannot be written ({error.strerror})"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> DiagnosticsError:
+        return DiagnosticsError(
+            f"diagnostics_dir: {self._path} cannot be written ({error.strerror})"
+        )

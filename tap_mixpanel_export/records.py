@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
@@ -18,10 +18,9 @@ from tap_mixpanel_export.events import (
     ABSENT,
     NotAnEventError,
     event_decoder,
+    find_properties,
     line_decoder,
-    properties_text,
 )
-from tap_mixpanel_export.repeats import KEY_BYTES
 from tap_mixpanel_export.xdm.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ _OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED)
 _MOST_DIGITS = 20
 
 _encode = msgspec.json.Encoder().encode
+_PROPERTIES = b',"properties":'
 _values_of = msgspec.structs.astuple
 _QUOTE = ord('"')
 _NO_INSERT_IDS = (b'""', b"null")
@@ -50,22 +50,18 @@ DAY_OF_RECORD = slice(_DAY_START, _DAY_START + len(b"2026-11-22"))
 """Where the UTC day of a record's `timestamp` stands in its text."""
 
 
-class Record(NamedTuple):
-    """A finished record.
+KEY_BYTES = 16
+"""How much of an event's SHA-256 tells it from others."""
 
-    Attributes:
-        text: JSON object in one line; `event_id` and `timestamp` come first.
-        key: What tells repeats of the event: a part of its digest; None without an `$insert_id`,
-            when nothing tells a repeat from another event.
-        instant: When it occurred, milliseconds since the epoch.
-        processed: When Mixpanel processed it, milliseconds since the epoch; None when it does not
-            say.
-    """
+Record = tuple[bytes, bytes | None, int, int | None]
+"""A finished record, as a plain tuple because there are so many.
 
-    text: bytes
-    key: bytes | None
-    instant: int
-    processed: int | None
+- Its text: a JSON object in one line; `event_id` and `timestamp` come first.
+- What tells repeats of the event: a part of its digest; None without an `$insert_id`, when nothing
+  tells a repeat from another event.
+- When it occurred, milliseconds since the epoch.
+- When Mixpanel processed it, milliseconds since the epoch; None when it does not say.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,33 +121,35 @@ class RecordMaker:
             for column in written
         ]
         fields = [self._wanted_field(place, name) for place, name in enumerate(wanted)]
-        self._decode = line_decoder(fields)
+        self._decode = line_decoder(fields, event=str)
         self._decode_any = event_decoder(wanted)
         # What msgspec has not checked needs a look.
+        kinds = [*(kind for _, kind, _ in fields), str]
         self._looks = [
-            (index, cell.is_text, cell)
+            (index, cell)
             for index, cell in enumerate(self._cells)
-            if cell.kind is None or cell.place == len(wanted) or fields[cell.place][1] != cell.kind
+            if kinds[cell.place] not in ((str, str | None) if cell.is_text else (cell.kind,))
         ]
         self._arrange = _arranger([cell.place for cell in self._cells])
         self._instants = instants
         self._is_wanted = is_wanted
         self._with_properties = selected is None or "properties" in selected
         self._properties_as_text = properties_as_text
-        self._record = _record_type(
-            ["event_id", "timestamp", *(cell.name for cell in self._cells)]
-            + (["properties"] if self._with_properties else [])
-        )
+        self._columns = _struct(["event_id", "timestamp", *(cell.name for cell in self._cells)])
         self.conversion_warnings: Counter[str] = Counter()
         """Values that became null because they do not fit their column, by column."""
 
     def _wanted_field(self, place: int, name: str) -> tuple[str, Any, Any]:
-        """How msgspec is to read a property: as checked numbers and booleans, else as text."""
+        """How msgspec is to read a property; what it refuses is taken apart value by value."""
         kinds = [cell.kind for cell in self._cells if cell.place == place]
         if name in {_TIME, _PROCESSED}:
             kind = kinds[0] if kinds and kinds[0] not in {None, bool | None} else int | None
             return name, kind, None
-        if name not in _OWN and len(kinds) == 1 and kinds[0] is not None:
+        if name == _DISTINCT_ID:
+            return name, str | int, None
+        if name == _INSERT_ID:
+            return name, str | None, None
+        if len(kinds) == 1 and kinds[0] is not None:
             return name, kinds[0], None
         return name, Raw, ABSENT
 
@@ -175,21 +173,37 @@ class RecordMaker:
         except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
             # TypeError: there is no `time`.
             return self._make_any(line)
-        name = bytes(parts.event)
-        properties = properties_text(line, name)
-        if properties is None:
+        start = find_properties(line)
+        if not start:
             return self._make_any(line)
         if not self._is_wanted(instant, processed):
             return None
-        cells = self._arrange((*values, parts.event))
-        for index, is_text, cell in self._looks:
+        name = parts.event
+        if insert_id:
+            digest = sha256(
+                f"{name}|{time}|{'' if distinct_id is None else distinct_id}|{insert_id}".encode()
+            ).digest()
+            key = digest[:KEY_BYTES]
+        else:
+            body = sha256(line[start:-1]).hexdigest()
+            digest = sha256(
+                f"{name}|{time}|{'' if distinct_id is None else distinct_id}|{body}".encode()
+            ).digest()
+            key = None
+        cells = self._arrange((*values, name))
+        for index, cell in self._looks:
             value = cells[index]
-            if value is ABSENT or value is None or (is_text and bytes(value)[0] == _QUOTE):
+            if value is ABSENT or value is None:
                 continue
-            text = b"%d" % value if type(value) is int else bytes(value)
-            cells = (*cells[:index], self._convert(cell, text), *cells[index + 1 :])
-        digest, key = _identify(name, b"%d" % time, distinct_id, insert_id, properties)
-        return Record(self._write(digest, timestamp, cells, properties), key, instant, processed)
+            text = bytes(value) if type(value) is Raw else _encode(value)
+            if not (cell.is_text and text[0] == _QUOTE):
+                cells = (*cells[:index], self._convert(cell, text), *cells[index + 1 :])
+        text = _encode(self._columns(digest.hex(), timestamp.decode(), *cells))
+        if self._with_properties:
+            # The last brace of the line closes the record.
+            rest = line[start:] if not self._properties_as_text else _quoted(line[start:-1])
+            text = text[:-1] + _PROPERTIES + rest
+        return text, key, instant, processed
 
     def _make_any(self, line: bytes) -> Record | None:
         """The same, value by value."""
@@ -211,10 +225,27 @@ class RecordMaker:
             else self._convert(cell, bytes(values[cell.place]))
             for cell in self._cells
         ]
-        digest, key = _identify(event.name, time, distinct_id, insert_id, event.properties)
-        return Record(
-            self._write(digest, timestamp, cells, event.properties), key, instant, processed
-        )
+        insert_text = bytes(insert_id)
+        is_identified = insert_text not in _NO_INSERT_IDS
+        digest = sha256(
+            b"|".join(
+                (
+                    _plain(event.name),
+                    time,
+                    b"" if distinct_id is ABSENT else _plain(bytes(distinct_id)),
+                    _plain(insert_text)
+                    if is_identified
+                    else sha256(event.properties).hexdigest().encode(),
+                )
+            )
+        ).digest()
+        text = _encode(self._columns(digest.hex(), timestamp.decode(), *cells))
+        if self._with_properties:
+            rest = (
+                _quoted(event.properties) if self._properties_as_text else event.properties + b"}"
+            )
+            text = text[:-1] + _PROPERTIES + rest
+        return text, digest[:KEY_BYTES] if is_identified else None, instant, processed
 
     def _convert(self, cell: _Cell, text: bytes) -> Raw:
         if text == NULL:
@@ -224,14 +255,6 @@ class RecordMaker:
         except ConversionError:
             self.conversion_warnings[cell.name] += 1
             return ABSENT
-
-    def _write(
-        self, digest: str, timestamp: bytes, cells: Sequence[Any], properties: bytes
-    ) -> bytes:
-        if not self._with_properties:
-            return _encode(self._record(digest, timestamp.decode(), *cells))
-        last = properties.decode() if self._properties_as_text else Raw(properties)
-        return _encode(self._record(digest, timestamp.decode(), *cells, last))
 
     def _render_fraction(self, time: bytes) -> tuple[bytes, int]:
         """A `time` that is not a whole number: the instant of its unit that it lies in."""
@@ -245,29 +268,14 @@ class RecordMaker:
             raise NotAnEventError("no usable `time`") from error
 
 
-def _identify(
-    name: bytes, time: bytes, distinct_id: Raw, insert_id: Raw, properties: bytes
-) -> tuple[str, bytes | None]:
-    """The `event_id`, and the key that tells repeats; see the attributes of `Record`."""
-    insert_text = bytes(insert_id)
-    is_identified = insert_text not in _NO_INSERT_IDS
-    digest = sha256(
-        b"|".join(
-            (
-                _plain(name),
-                time,
-                b"" if distinct_id is ABSENT else _plain(bytes(distinct_id)),
-                _plain(insert_text) if is_identified else sha256(properties).hexdigest().encode(),
-            )
-        )
-    )
-    return digest.hexdigest(), digest.digest()[:KEY_BYTES] if is_identified else None
+def _quoted(properties: bytes) -> bytes:
+    return _encode(properties.decode()) + b"}"
 
 
-def _record_type(names: Sequence[str]) -> Callable[..., Any]:
+def _struct(names: Sequence[str]) -> Callable[..., Any]:
     """A struct whose members have the columns' names, which need not be names in Python."""
     return msgspec.defstruct(
-        "Record",
+        "Columns",
         [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
         gc=False,
     )

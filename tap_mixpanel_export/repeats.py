@@ -6,12 +6,14 @@ import struct
 import tempfile
 from typing import IO, TYPE_CHECKING
 
+from tap_mixpanel_export.records import KEY_BYTES
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-KEY_BYTES = 16
-"""Of an event's SHA-256: for twenty million events, two of them are equal with p < 1e-24."""
+    from tap_mixpanel_export.records import Record
 
+# Two of twenty million keys are equal by chance with p < 1e-24.
 _ENTRY = struct.Struct(f"<{KEY_BYTES}sqI")
 # A window of 20 million events has 80,000 in each: 25 MB when one is looked at.
 _PARTITIONS = 256
@@ -40,17 +42,19 @@ class Repeats:
         if self._file is not None:
             self._file.close()
 
-    def add(self, key: bytes, processed: int, ordinal: int) -> None:
-        """Note a copy.
+    def add(self, records: Sequence[Record], first: int) -> None:
+        """Note records that are written.
 
         Args:
-            key: The first `KEY_BYTES` bytes of the event's digest.
-            processed: When Mixpanel processed this copy, milliseconds since the epoch.
-            ordinal: The number of its record in the window, from 0; below 2**32.
+            records: Some records in order of writing.
+            first: The number of the first one in the window, from 0; below 2**32.
         """
-        self._buffers[key[0]] += _ENTRY.pack(key, processed, ordinal)
-        self._room -= 1
-        if not self._room:
+        buffers, pack = self._buffers, _ENTRY.pack
+        for ordinal, (_, key, _, processed) in enumerate(records, start=first):
+            if key is not None:
+                buffers[key[0]] += pack(key, -1 if processed is None else processed, ordinal)
+        self._room -= len(records)
+        if self._room <= 0:
             self._spill()
 
     def superseded(self) -> Iterator[int]:
