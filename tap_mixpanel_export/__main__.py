@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 
 
 def main() -> None:
     """Run the tap; a user's mistake ends in a message, not in a traceback."""
-    from tap_mixpanel_export.command import run  # noqa: PLC0415 - start-up
+    if sys.argv[1:] == ["--version"]:
+        # What the SDK prints, without importing it, which takes most of a second.
+        tap, sdk = version("tap-mixpanel-export"), version("singer-sdk")
+        print(f"tap-mixpanel-export v{tap}, Meltano SDK v{sdk}")  # noqa: T201
+        return
+    from tap_mixpanel_export.command import run  # noqa: PLC0415 - see above
 
     run(sys.argv[1:])
 

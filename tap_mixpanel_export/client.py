@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 # Bytes of the transfer that are unpacked at once: large enough that the cost of the call does not
 # count, small enough that the unpacked text stays below a megabyte or so.
-_READ = 64 * 1024
+_READ = 32 * 1024
 
 # Of an error's text; the rest would be a web page of a proxy.
 _ERROR_TEXT = 4096

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
-import pendulum
-from pendulum.tz.data.windows import windows_timezones
-from pendulum.tz.exceptions import InvalidTimezone
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 _MINUTE = 60
@@ -29,6 +25,11 @@ def load_zone(name: str) -> tzinfo:
     Raises:
         ValueError: When there is no such zone.
     """
+    # Most projects need no zone, and the import takes a tenth of a second.
+    import pendulum  # noqa: PLC0415
+    from pendulum.tz.data.windows import windows_timezones  # noqa: PLC0415
+    from pendulum.tz.exceptions import InvalidTimezone  # noqa: PLC0415
+
     iana = {windows.lower(): iana for windows, iana in windows_timezones.items()}.get(
         name.strip().lower(), name.strip()
     )
