@@ -57,18 +57,24 @@ def _check_files(arguments: list[str]) -> None:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            _fail(f"{option} {path}: {error.strerror}")
+            _refuse(f"{option} {path}: {error.strerror}")
         except UnicodeDecodeError:
-            _fail(f"{option} {path} is not UTF-8")
+            _refuse(f"{option} {path} is not UTF-8")
         except json.JSONDecodeError as error:
             # The position is enough: the text may hold secrets.
-            _fail(
+            _refuse(
                 f"{option} {path} is not JSON: {error.msg} "
                 f"(line {error.lineno}, column {error.colno})"
             )
         else:
             if not isinstance(content, dict):
-                _fail(f"{option} {path} is JSON, but not an object")
+                _refuse(f"{option} {path} is JSON, but not an object")
+
+
+def _refuse(message: str) -> NoReturn:
+    # The SDK has not set up logging yet.
+    sys.stderr.write(f"Error: {message}\n")
+    sys.exit(_FAILURE)
 
 
 def _fail(message: str) -> NoReturn:

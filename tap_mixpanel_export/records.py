@@ -45,11 +45,6 @@ _values_of = msgspec.structs.astuple
 _QUOTE = ord('"')
 _NO_INSERT_IDS = (b'""', b"null")
 
-_DAY_START = len(b'{"event_id":"",') + 64 + len(b'"timestamp":"')
-DAY_OF_RECORD = slice(_DAY_START, _DAY_START + len(b"2026-11-22"))
-"""Where the UTC day of a record's `timestamp` stands in its text."""
-
-
 KEY_BYTES = 16
 """How much of an event's SHA-256 tells it from others."""
 

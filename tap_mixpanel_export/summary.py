@@ -27,7 +27,6 @@ class RunSummary:
     late: int = 0
     duplicates: int = 0
     from_future: int = 0
-    days: Counter[str] = field(default_factory=Counter)
     conversion_warnings: Counter[str] = field(default_factory=Counter)
 
     def add(self, finished: FinishedWindow) -> None:
@@ -41,7 +40,6 @@ class RunSummary:
         self.late += counts.late
         self.duplicates += counts.duplicates
         self.from_future += counts.from_future
-        self.days.update(counts.days)
         self.conversion_warnings.update(counts.conversion_warnings)
 
     def malformed_percent(self, finished: FinishedWindow) -> float:

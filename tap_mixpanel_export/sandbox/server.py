@@ -53,7 +53,12 @@ class Server:
         self._deaf = threading.Event()
         self._listener = self._listen(port)
         self.port: int = self._listener.getsockname()[1]
-        self._accepting = threading.Thread(target=self._accept, name="mixpanel-sandbox")
+        self._accepting = threading.Thread(
+            # A program that forgets to stop the server ends all the same.
+            target=self._accept,
+            name="mixpanel-sandbox",
+            daemon=True,
+        )
         self._accepting.start()
 
     def refuse(self, seconds: float) -> None:
@@ -104,7 +109,10 @@ class Server:
 
     def _start_conversation(self, connection: socket.socket) -> None:
         thread = threading.Thread(
-            target=self._converse, args=(connection,), name="mixpanel-sandbox-connection"
+            daemon=True,
+            target=self._converse,
+            args=(connection,),
+            name="mixpanel-sandbox-connection",
         )
         with self._lock:
             self._conversations[thread] = connection
