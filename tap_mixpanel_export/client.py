@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -183,6 +184,11 @@ class ExportClient:
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError as error:
+            if not _is_about_certificate(error):
+                # A connection that breaks in the handshake ends up here, too.
+                raise ConnectionFailedError(
+                    f"the connection to {endpoint.url} failed ({_kind(error)})"
+                ) from error
             raise RequestError(
                 f"the TLS certificate of {endpoint.url} was not accepted; behind a proxy with its "
                 "own certificate authority set REQUESTS_CA_BUNDLE to that authority's file"
@@ -194,6 +200,10 @@ class ExportClient:
         except requests.exceptions.RequestException as error:
             raise ConnectionFailedError(
                 f"the connection to {endpoint.url} failed ({_kind(error)})"
+            ) from error
+        except OSError as error:
+            raise RequestError(
+                "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used"
             ) from error
 
     def _pieces(self, response: requests.Response, transfer: Transfer) -> Iterator[bytes]:
@@ -315,6 +325,16 @@ def _retry_after(header: str | None, server_time: datetime | None) -> float | No
     if moment is None:
         return None
     return max(0.0, (moment - (server_time or datetime.now(timezone.utc))).total_seconds())
+
+
+def _is_about_certificate(error: requests.exceptions.SSLError) -> bool:
+    """Whether a certificate was not accepted."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _kind(error: BaseException) -> str:

@@ -19,7 +19,8 @@
     │   └── MalformedLinesError      lines that are no events; they may be there again
     ├── RateLimitedError             429: wait, then try again, as often as it takes
     ├── WindowError                  a window's tries are used up
-    └── DiagnosticsError             more malformed lines than allowed
+    ├── DiagnosticsError             more malformed lines than allowed
+    └── ReportError                  the files of `report_dir` cannot be written
 
 No message holds a secret or anything of an event.
 """
@@ -130,3 +131,7 @@ class WindowError(ExportError):
 
 class DiagnosticsError(ExportError):
     """More malformed lines than `error_threshold_percent` allows, or no place to keep them."""
+
+
+class ReportError(ExportError):
+    """The files of `report_dir` cannot be written."""

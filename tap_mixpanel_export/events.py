@@ -102,9 +102,13 @@ def find_properties(line: bytes) -> int:
     Returns:
         The index, or 0 when the line is not laid out as Mixpanel does it.
     """
-    if line.startswith(_BEFORE) and line.endswith(_AFTER):
-        return line.find(_BETWEEN, len(_BEFORE)) + len(_BETWEEN) - 1
-    return 0
+    at = line.find(_BETWEEN, len(_BEFORE))
+    # Of a repeated `properties` the last one counts: that is not for this short cut.
+    if at < 0 or not (
+        line.startswith(_BEFORE) and line.endswith(_AFTER) and line.rfind(_BETWEEN) == at
+    ):
+        return 0
+    return at + len(_BETWEEN) - 1
 
 
 def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:

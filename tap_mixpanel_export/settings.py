@@ -54,6 +54,7 @@ class ExportSettings:
         deduplicate: Whether repeats within a window are dropped.
         diagnostics_dir: Where malformed lines are kept.
         error_threshold_percent: How many of the lines may be malformed.
+        report_dir: Where the report of the run goes.
     """
 
     endpoint: Endpoint
@@ -71,6 +72,7 @@ class ExportSettings:
     deduplicate: bool
     diagnostics_dir: Path | None
     error_threshold_percent: float
+    report_dir: Path | None
 
     def span(self, bookmark: Bookmark | None) -> Span:
         """What a run that starts at a bookmark is asked to export."""
@@ -117,7 +119,7 @@ def check_settings(
     now = now or datetime.now(timezone.utc)
     start, _ = _instant("start_date", settings, zone, problems)
     end, end_is_day = _instant("end_date", settings, zone, problems)
-    if start is not None and end is not None and end < start:
+    if start is not None and end is not None and (end <= start if end_is_day else end < start):
         problems.append("end_date lies before start_date")
     if settings.get("where") is not None and not settings["where"].strip():
         problems.append("where is empty; leave it out to export all events")
@@ -145,6 +147,7 @@ def check_settings(
         deduplicate=settings["deduplicate"],
         diagnostics_dir=_path(settings.get("diagnostics_dir")),
         error_threshold_percent=settings["error_threshold_percent"],
+        report_dir=_path(settings.get("report_dir")),
     ), []
 
 
@@ -179,6 +182,7 @@ def _api_url(settings: Mapping[str, Any], problems: list[str]) -> str | None:
     try:
         parts = urlsplit(url)
         host = parts.hostname
+        _ = parts.port
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:

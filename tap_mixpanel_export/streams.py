@@ -30,10 +30,11 @@ from singer_sdk.singerlib.json import deserialize_json
 from tap_mixpanel_export.checkpoints import REPLICATION_KEY, read_bookmark, write_bookmark
 from tap_mixpanel_export.download import Job
 from tap_mixpanel_export.engine import Engine
-from tap_mixpanel_export.errors import DiagnosticsError
+from tap_mixpanel_export.errors import DiagnosticsError, ExportError
 from tap_mixpanel_export.limiter import QueryLimiter
 from tap_mixpanel_export.progress import ProgressReport
 from tap_mixpanel_export.records import RecordMaker
+from tap_mixpanel_export.report import RunReport
 from tap_mixpanel_export.server_clock import ServerClock
 from tap_mixpanel_export.summary import RunSummary
 from tap_mixpanel_export.timezones import Instants
@@ -79,6 +80,11 @@ class EventsStream(Stream):
         self._written = 0
 
     @cached_property
+    def _report(self) -> RunReport | None:
+        folder = self._settings.report_dir
+        return None if folder is None else RunReport(folder)
+
+    @cached_property
     def _settings(self) -> ExportSettings:
         # Not before a sync: discovery needs no credentials.
         return self._load_settings()
@@ -89,7 +95,7 @@ class EventsStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         """All records, as dictionaries; the state moves as windows finish."""
         for finished, finish in self._windows(context):
-            for text, _ in finished.spool.blocks():
+            for text, _ in self._blocks(finished):
                 for line in text.split(b"\n"):
                     yield _load(line)
             finish()
@@ -106,7 +112,7 @@ class EventsStream(Stream):
                 prefix, suffix = self._record_frame()
                 between = suffix + b"\n" + prefix
                 for finished, finish in self._windows(context):
-                    for text, count in finished.spool.blocks():
+                    for text, count in self._blocks(finished):
                         # A record has no line end in it: one pass of C makes all messages.
                         message = prefix + text.replace(b"\n", between) + suffix + b"\n"
                         self._writer.write_lines(message)
@@ -140,6 +146,13 @@ class EventsStream(Stream):
                 counter.increment(finished.counts.records)
                 finish()
 
+    def _blocks(self, finished: FinishedWindow) -> Iterator[Block]:
+        """Blocks of a window's records, counted by day for a report."""
+        for text, count in finished.spool.blocks():
+            if self._report is not None:
+                self._report.count(text)
+            yield text, count
+
     def _batch_writer(self, batch_config: BatchConfig) -> BatchWriter:
         from tap_mixpanel_export.batches import JsonLinesWriter, ParquetWriter  # noqa: PLC0415
 
@@ -153,9 +166,9 @@ class EventsStream(Stream):
     def _selected(self, finished: FinishedWindow) -> Iterator[Block]:
         """Blocks of records without what is deselected inside `properties`."""
         if not self._deselects_inside_properties:
-            yield from finished.spool.blocks()
+            yield from self._blocks(finished)
             return
-        for text, count in finished.spool.blocks():
+        for text, count in self._blocks(finished):
             records = [_load(line) for line in text.split(b"\n")]
             for record in records:
                 pop_deselected_record_properties(record, self.schema, self.mask)
@@ -216,6 +229,7 @@ class EventsStream(Stream):
             engine = Engine(
                 settings.span(bookmark), job, settings.max_concurrent_queries, progress.tick
             )
+            error: BaseException | None = None
             try:
                 with closing(engine.run()) as run:
                     for finished, checkpoint in run:
@@ -231,10 +245,15 @@ class EventsStream(Stream):
                             self._checkpoint(context, checkpoint())
 
                         yield finished, finish
+            except BaseException as end:
+                error = end
+                raise
             finally:
                 stop.set()
                 summary.queries = job.queries
                 summary.written = self._written
+                if self._report is not None:
+                    self._report.write(summary, error=_reason(error))
         self._tell(summary)
 
     def _limiter(self, settings: ExportSettings) -> QueryLimiter:
@@ -327,3 +346,13 @@ def _load(line: bytes) -> dict[str, Any]:
     except msgspec.DecodeError:
         # Escapes of lone surrogates, which msgspec refuses.
         return deserialize_json(line)
+
+
+def _reason(error: BaseException | None) -> str | None:
+    """Why a run ended early, in words for a report; None when it did not."""
+    if error is None or isinstance(error, ExportError):
+        return None if error is None else str(error)
+    if isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit)):
+        return "the run was ended from outside"
+    # Its text may quote an event.
+    return type(error).__name__

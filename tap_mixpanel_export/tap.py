@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk import typing as th
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from tap_mixpanel_export.auth import PROJECT_SECRETS_END
@@ -20,7 +23,7 @@ from tap_mixpanel_export.xdm.columns import event_schema
 from tap_mixpanel_export.xdm.field import XdmType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
     from jsonschema import ValidationError
@@ -205,6 +208,13 @@ class TapMixpanelExport(Tap):
             "the run.",
         ),
         th.Property(
+            "report_dir",
+            th.StringType,
+            title="Report folder",
+            description="Write `run.json` and `run.html` there at the end of a run: what came, "
+            "what was left out, and events per day.",
+        ),
+        th.Property(
             "batch_compression_level",
             th.CustomType({"type": ["integer", "null"], "minimum": 0, "maximum": 3}),
             default=1,
@@ -225,6 +235,31 @@ class TapMixpanelExport(Tap):
             description="Seconds to connect, and of the longest silence between bytes.",
         ),
     ).to_dict()
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - of the class
+        """Settings of the environment.
+
+        The SDK leaves numbers as text, and ends with a traceback on an integer that is none. What
+        is no number stays text here, to be refused by name with all other problems.
+        """
+        schema = cls.config_jsonschema
+        cls.append_builtin_config(schema)
+        kinds = {"integer": int, "number": float}
+        readers = {
+            name: reader
+            for name, setting in schema["properties"].items()
+            for kind, reader in kinds.items()
+            if kind in setting.get("type", ())
+        }
+        texts = {n: {"type": "string"} for n in readers}
+        config = parse_environment_config(
+            {"properties": schema["properties"] | texts}, cls._env_var_prefix
+        )
+        for name in readers.keys() & config.keys():
+            with suppress(ValueError):
+                config[name] = readers[name](config[name])
+        return config
 
     @property
     def block_writer(self) -> MessageWriter:
@@ -259,8 +294,16 @@ class TapMixpanelExport(Tap):
         encoding = (self.config.get("batch_config") or {}).get("encoding") or {}
         return encoding.get("format")
 
+    def _further_problems(self, bad: set[str]) -> list[str]:
+        """Problems besides those of type and range, of the settings that have none of these."""
+        declared = self.config_jsonschema["properties"]
+        defaults = {n: declared[n]["default"] for n in bad if "default" in declared.get(n, {})}
+        config = {n: value for n, value in self.config.items() if n not in bad} | defaults
+        _, problems = self._check(config)
+        return [text for text in problems if not any(name in text for name in bad)]
+
     def _load_settings(self) -> ExportSettings:
-        settings, problems = self._check()
+        settings, problems = self._check(self.config)
         if settings is None:
             raise SettingsError(problems)
         if self.config.get("project_secret") is not None:
@@ -272,9 +315,9 @@ class TapMixpanelExport(Tap):
             )
         return settings
 
-    def _check(self) -> tuple[ExportSettings | None, list[str]]:
+    def _check(self, config: Mapping[str, Any]) -> tuple[ExportSettings | None, list[str]]:
         agent = f"{self.name}/{self.plugin_version}"
-        settings, problems = check_settings(self.config, agent)
+        settings, problems = check_settings(config, agent)
         problems = [*problems, *self._batch_problems()]
         return (None if problems else settings), problems
 
@@ -312,9 +355,10 @@ class TapMixpanelExport(Tap):
         for name in [name for name, value in self._config.items() if value is None]:
             del self._config[name]
         validator = JSONSchemaValidator(schema)
-        problems = [_describe(error) for error in validator.iter_errors(self._config)]
-        if raise_errors and not problems:
-            _, problems = self._check()
+        errors = list(validator.iter_errors(self._config))
+        problems = [_describe(error) for error in errors]
+        if raise_errors:
+            problems += self._further_problems({str(e.path[0]) for e in errors if e.path})
         if problems and raise_errors:
             raise ConfigValidationError(
                 "Config validation failed", errors=[str(SettingsError(problems))], schema=schema
