@@ -47,6 +47,9 @@ _ERROR_TEXT = 4096
 
 _GZIP = zlib.MAX_WBITS | 16
 
+# Words of Python's http.client; it knows no status of a tunnel that was refused.
+_PROXY_LOGIN = "Tunnel connection failed: 407"
+
 
 class _WithoutQuery(logging.Filter):
     """Keeps parameters out of the debug log of requests.
@@ -183,28 +186,37 @@ class ExportClient:
                 # A redirect would take the credentials elsewhere; the API has none.
                 allow_redirects=False,
             )
-        except requests.exceptions.SSLError as error:
-            if not _is_about_certificate(error):
-                # A connection that breaks in the handshake ends up here, too.
-                raise ConnectionFailedError(
-                    f"the connection to {endpoint.url} failed ({_kind(error)})"
-                ) from error
-            raise RequestError(
-                f"the TLS certificate of {endpoint.url} was not accepted; behind a proxy with its "
-                "own certificate authority set REQUESTS_CA_BUNDLE to that authority's file"
-            ) from error
-        except requests.exceptions.Timeout as error:
-            raise ConnectionFailedError(
-                f"no answer within {endpoint.timeout:g} s (request_timeout)"
-            ) from error
         except requests.exceptions.RequestException as error:
-            raise ConnectionFailedError(
-                f"the connection to {endpoint.url} failed ({_kind(error)})"
-            ) from error
+            raise self._failure(error) from error
         except OSError as error:
             raise RequestError(
                 "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used"
             ) from error
+
+    def _failure(self, error: requests.exceptions.RequestException) -> ExportError:
+        """What it means that there is no answer."""
+        endpoint = self._endpoint
+        # A connection that breaks in the handshake is an SSLError, too.
+        if isinstance(error, requests.exceptions.SSLError) and _is_about_certificate(error):
+            return RequestError(
+                f"the TLS certificate of {endpoint.url} was not accepted; behind a proxy with its "
+                "own certificate authority set REQUESTS_CA_BUNDLE to that authority's file"
+            )
+        if isinstance(error, requests.exceptions.ProxyError):
+            if _PROXY_LOGIN in str(error):
+                # A refused login stays refused.
+                return RequestError(
+                    "the proxy wants another login (407): write it into HTTPS_PROXY as "
+                    "http://user:password@host:port, or the service's host into NO_PROXY"
+                )
+            return ConnectionFailedError(
+                f"the proxy of HTTPS_PROXY made no connection to {endpoint.url} ({_kind(error)})"
+            )
+        if isinstance(error, requests.exceptions.Timeout):
+            return ConnectionFailedError(
+                f"no answer within {endpoint.timeout:g} s (request_timeout)"
+            )
+        return ConnectionFailedError(f"the connection to {endpoint.url} failed ({_kind(error)})")
 
     def _pieces(self, response: requests.Response, transfer: Transfer) -> Iterator[bytes]:
         """The body as transferred.

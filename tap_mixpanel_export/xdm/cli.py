@@ -22,7 +22,7 @@ from .mapping_set import source_text
 from .messages import decode_value
 from .plan import properties_texts
 from .preview import preview as make_preview
-from .preview import records_table, schema_table
+from .preview import records_list, records_table, schema_table
 from .registry import field_group_payload, identity_descriptors, schema_payload
 from .stream_maps import skipped_lines, stream_map, to_yaml
 
@@ -158,7 +158,11 @@ def preview(
         return
     console = _console()
     console.print(schema_table(complete))
-    console.print(records_table(complete, result.records))
+    records = records_table(complete, result.records)
+    unlimited = console.options.update(max_width=_WIDE)
+    if console.measure(records, options=unlimited).maximum > console.width:
+        records = records_list(complete, result.records)
+    console.print(records)
     for destination, count in result.unconverted.items():
         console.print(Text(f"{destination}: {count} values do not fit its type."))
     for field, count in result.rejected.items():

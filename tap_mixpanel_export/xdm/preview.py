@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from .mapping_set import SourceType
 from .output import output_schema
@@ -68,7 +69,7 @@ def schema_table(mapping: Mapping) -> Table:
     for bound in mapping.lines:
         name = ".".join(bound.destination)
         mark = "yes" if name in required else ""
-        table.add_row(name, bound.field.label, mark, _source(bound))
+        table.add_row(Text(name), bound.field.label, mark, Text(_source(bound), overflow="fold"))
     return table
 
 
@@ -87,6 +88,20 @@ def records_table(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
     return table
 
 
+def records_list(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
+    """Return the records below each other, one row per field: for terminals that are narrow."""
+    table = Table(title=f"First {len(records)} records")
+    table.add_column("Field", overflow="fold")
+    table.add_column("Value", overflow="fold")
+    for record in records:
+        for bound in mapping.lines:
+            value = _at(record, bound.destination)
+            if value is not None:
+                table.add_row(Text(".".join(bound.destination)), _cell(value))
+        table.add_section()
+    return table
+
+
 def _source(bound: BoundLine) -> str:
     text = str(bound.line.source)
     return text if bound.line.source_type is SourceType.ATTRIBUTE else f"= {text}"
@@ -99,5 +114,7 @@ def _at(record: dict[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def _cell(value: object) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _cell(value: object) -> Text:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    # Not a plain text, whose brackets would be taken for styles.
+    return Text("" if value is None else text)

@@ -1,0 +1,1 @@
+"""Wrappers that point other clients at the sandbox."""

@@ -1,0 +1,452 @@
+"""Every row of "what goes wrong in practice", in the first, a middle and the last window."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from harness import DAY, UTC, run_command, run_tap, some_days, truth, upsert
+
+from tap_mixpanel_export import errors
+from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+FIRST = date(2026, 3, 11)
+# One window a day, the last one today.
+WINDOWS = {"first": FIRST, "middle": FIRST + 2 * DAY, "last": NOW.date()}
+EACH_WINDOW = pytest.mark.parametrize("day", WINDOWS.values(), ids=WINDOWS)
+
+# What can pass. Each is tried again, and no record is lost or doubled.
+PASSING = {
+    "500": Fault("status", status=500),
+    "502": Fault("status", status=502),
+    "503": Fault("status", status=503),
+    "504": Fault("status", status=504),
+    "reset": Fault("reset"),
+    "refused": Fault("refuse", seconds=0.02),
+    "reset in the body": Fault("reset_in_body"),
+    "reset before the body": Fault("reset_in_body", share=0),
+    "truncated chunk": Fault("truncated_chunk"),
+    "no final chunk": Fault("no_final_chunk"),
+    "truncated gzip": Fault("truncated_gzip"),
+    "gzip without its trailer": Fault("truncated_gzip", share=1),
+    "nothing of the gzip": Fault("truncated_gzip", share=0),
+    "corrupt gzip": Fault("corrupt_gzip"),
+    "terminated early": Fault("terminated_early"),
+    "export terminated early": Fault("terminated_early", text="export terminated early"),
+    "terminated before the first": Fault("terminated_early", share=0),
+    "terminated after the last": Fault("terminated_early", share=1),
+    "last line cut off": Fault("cut_last_line"),
+    "silent start": Fault("slow_start", seconds=1.5),
+    "silent in the body": Fault("stall", seconds=1.5),
+    "429": Fault("status", status=429),
+    "429 of the hour": Fault(
+        "status", status=429, text="too many export requests in the last hour"
+    ),
+    "429 with seconds": Fault("status", status=429, retry_after=7),
+    "429 with a date": Fault("status", status=429, retry_after="Sun, 15 Mar 2026 12:00:09 GMT"),
+    # What a retry shows to have been an accident.
+    "a line that is not JSON": Fault("malformed_line"),
+    "many lines that are not JSON": Fault("malformed_line", lines=20),
+    "no event": Fault("no_event"),
+    "no properties": Fault("no_properties"),
+    "no time": Fault("no_time"),
+    "not UTF-8": Fault("invalid_utf8"),
+}
+
+# What takes no second request.
+HARMLESS = {
+    "split event": Fault("split_event"),
+    "events split at their starts": Fault("split_event", lines=10, share=0),
+    "events split at their ends": Fault("split_event", lines=10, share=0.99),
+    "all events split": Fault("split_event", lines=1000),
+    "no date": Fault("no_date"),
+    "wrong charset": Fault("wrong_charset"),
+    "gzip however small": Fault("always_gzip"),
+    "plain however large": Fault("never_gzip"),
+    "no line end at the end": Fault("no_trailing_newline"),
+    "drip": Fault("drip", seconds=0.001),
+}
+
+# What ends the run.
+ENDING = {
+    "401": (Fault("status", status=401), errors.AuthenticationError, "service account"),
+    "401 of a project secret": (
+        Fault("status", status=401, text="Invalid API secret. Please check your settings"),
+        errors.AuthenticationError,
+        "expired",
+    ),
+    "400 of credentials": (
+        Fault("status", status=400, text="Unable to authenticate request"),
+        errors.AuthenticationError,
+        "service account",
+    ),
+    "402": (Fault("status", status=402), errors.PlanError, "plan"),
+    "403": (Fault("status", status=403), errors.AccessError, "role"),
+    "404": (Fault("status", status=404), errors.NotFoundError, "region"),
+    "400 of days": (
+        Fault("status", status=400, text="to_date cannot be later than today"),
+        errors.DayError,
+        "project_timezone",
+    ),
+    "400 of the query": (
+        Fault("status", status=400, text="Invalid where"),
+        errors.RejectedQueryError,
+        "where",
+    ),
+}
+
+
+class ClockOfThisMachine:
+    """Shows what the service's clock shows."""
+
+    @staticmethod
+    def now(_zone):
+        return NOW
+
+
+@pytest.fixture
+def sandbox():
+    events = some_days(datetime(2026, 3, 11, tzinfo=UTC), 5)
+    with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:
+        yield sandbox
+
+
+def run(sandbox, state=None, **settings):
+    settings = {
+        "start_date": FIRST.isoformat(),
+        "max_window_days": 1,
+        "request_timeout": 1,
+        **settings,
+    }
+    return run_tap(sandbox, state, **settings)
+
+
+def on_day(fault, day, times=1):
+    """The fault, of requests for one day."""
+    values = {name: getattr(fault, name) for name in fault.__slots__}
+    return Fault(**{**values, "day": day, "times": times})
+
+
+@EACH_WINDOW
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+def test_what_can_pass_loses_and_doubles_nothing(sandbox, fault, day):
+    sandbox.add_faults(on_day(fault, day))
+    got = run(sandbox)
+    assert got.error is None
+    assert got.ids == truth(sandbox)
+    asked = [r.from_date for r in sandbox.requests]
+    assert asked.count(day) == 2
+    assert len(asked) == 6
+
+
+@EACH_WINDOW
+@pytest.mark.parametrize("fault", HARMLESS.values(), ids=HARMLESS)
+def test_what_is_no_fault_takes_one_request(sandbox, fault, day, monkeypatch):
+    # An answer without a date takes the time of this machine.
+    monkeypatch.setattr("tap_mixpanel_export.server_clock.datetime", ClockOfThisMachine)
+    sandbox.add_faults(on_day(fault, day))
+    got = run(sandbox)
+    assert got.error is None
+    assert got.ids == truth(sandbox)
+    assert len(sandbox.requests) == 5
+    assert got.bookmarks[-1]["replication_key_value"] == NOW.isoformat()
+
+
+@EACH_WINDOW
+@pytest.mark.parametrize(("fault", "kind", "hint"), ENDING.values(), ids=ENDING)
+def test_what_ends_a_run_leaves_the_state_at_the_last_finished_window(
+    sandbox, fault, kind, hint, day
+):
+    sandbox.add_faults(on_day(fault, day, times=None))
+    got = run(sandbox)
+    assert type(got.error) is kind
+    assert hint in str(got.error)
+    assert_resumable(sandbox, got, day)
+
+
+@EACH_WINDOW
+@pytest.mark.parametrize("name", ["500", "reset", "truncated gzip", "terminated early"])
+def test_a_window_whose_tries_are_used_up_ends_the_run(sandbox, name, day):
+    sandbox.add_faults(on_day(PASSING[name], day, times=None))
+    got = run(sandbox)
+    assert type(got.error) is errors.WindowError
+    assert f"{day}" in str(got.error)
+    assert "5 tries" in str(got.error)
+    assert [r.from_date for r in sandbox.requests].count(day) == 5
+    assert_resumable(sandbox, got, day)
+
+
+@EACH_WINDOW
+@pytest.mark.parametrize(
+    "kind", ["malformed_line", "no_event", "no_properties", "no_time", "invalid_utf8"]
+)
+def test_malformed_lines_that_stay_end_the_run_when_they_cannot_be_kept(sandbox, kind, day):
+    sandbox.add_faults(Fault(kind, day=day, times=None, lines=2))
+    got = run(sandbox)
+    assert type(got.error) is errors.DiagnosticsError
+    assert f"2 malformed line(s) of {len(lines_of(sandbox, day)) + 2} in {day}" in str(got.error)
+    assert [r.from_date for r in sandbox.requests].count(day) == 2
+    assert_resumable(sandbox, got, day)
+
+
+@EACH_WINDOW
+@pytest.mark.parametrize(
+    "kind", ["malformed_line", "no_event", "no_properties", "no_time", "invalid_utf8"]
+)
+def test_malformed_lines_that_stay_are_kept_in_a_file(sandbox, tmp_path, kind, day):
+    sandbox.add_faults(Fault(kind, day=day, times=None, lines=2))
+    folder = tmp_path / "diagnostics"
+    got = run(sandbox, diagnostics_dir=str(folder), error_threshold_percent=10)
+    assert got.error is None
+    assert got.ids == truth(sandbox)
+    [file] = folder.iterdir()
+    kept = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [entry["days"] for entry in kept] == [f"{day}"] * 2
+    assert len({entry["line"] for entry in kept}) == 1
+
+
+def test_too_many_malformed_lines_end_the_run_before_their_window_is_written(sandbox, tmp_path):
+    day = WINDOWS["middle"]
+    sandbox.add_faults(Fault("malformed_line", day=day, times=None, lines=20))
+    settings = {"diagnostics_dir": str(tmp_path), "error_threshold_percent": 5}
+    got = run(sandbox, **settings)
+    assert type(got.error) is errors.DiagnosticsError
+    assert "20 malformed lines" in str(got.error)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_resumable(sandbox, got, day)
+
+
+def test_lines_of_an_answer_that_does_not_count_are_not_kept(sandbox, tmp_path):
+    day = WINDOWS["middle"]
+    # Malformed, then malformed and cut off in the end, then as it should be.
+    sandbox.add_faults(
+        Fault("malformed_line", day=day),
+        Fault("terminated_early", day=day, text="{oops\n{oops\nterminated early"),
+    )
+    got = run(sandbox, diagnostics_dir=str(tmp_path))
+    assert got.ids == truth(sandbox)
+    assert list(tmp_path.iterdir()) == []
+
+
+@EACH_WINDOW
+def test_a_day_without_events_is_a_valid_answer(day):
+    with Sandbox(
+        [e for e in some_days(datetime(2026, 3, 11, tzinfo=UTC), 5) if e.day != day],
+        clock=SandboxClock.fixed(NOW),
+    ) as emptier:
+        got = run(emptier)
+        assert got.ids == truth(emptier)
+        assert len(emptier.requests) == 5
+        assert got.bookmarks[-1]["replication_key_value"] == NOW.isoformat()
+
+
+def test_a_project_without_events_gets_a_bookmark():
+    with Sandbox([], clock=SandboxClock.fixed(NOW)) as sandbox:
+        got = run(sandbox)
+        assert got.records == []
+        assert got.bookmarks[-1]["replication_key_value"] == NOW.isoformat()
+
+
+@pytest.mark.parametrize("fails", range(1, 4))
+def test_a_wide_window_that_fails_is_asked_for_in_smaller_ones(sandbox, fails):
+    middle = WINDOWS["middle"]
+    state = bookmark_at(NOW)
+    # Five days, three, one.
+    sandbox.add_faults(Fault("status", day=middle, times=3 * fails))
+    got = run(sandbox, state, max_window_days=30, lookback_days=4)
+    assert got.error is None
+    widths = [
+        (r.to_date - r.from_date).days + 1
+        for r in sandbox.requests
+        if r.from_date <= middle <= r.to_date and r.fault
+    ]
+    assert widths == sorted(widths, reverse=True)
+    assert set(got.ids) == {i for i in truth(sandbox) if i in unstamped(sandbox)}
+    # The state moves only when the last half is done.
+    assert [b["processed_before"] for b in got.bookmarks[:-1]] == [
+        state["bookmarks"]["events"]["processed_before"]
+    ] * (len(got.bookmarks) - 1)
+
+
+def test_a_first_window_that_gets_no_answer_at_all_is_asked_for_in_smaller_ones(sandbox):
+    sandbox.add_faults(Fault("reset", times=3))
+    got = run(sandbox, bookmark_at(NOW), max_window_days=30, lookback_days=3)
+    assert got.error is None
+    days = sorted((r.from_date.day, r.to_date.day) for r in sandbox.requests)
+    assert days == [(12, 13), *[(12, 15)] * 3, (14, 15)]
+
+
+def test_a_backfill_goes_on_in_narrower_windows_after_a_failure():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with Sandbox(some_days(start, 60, each=3), clock=SandboxClock.fixed(start + 60 * DAY)) as box:
+        # Windows of 1, 1, 2, 2 days, then of 4, which fails.
+        box.add_faults(*[Fault("status", day=date(2026, 1, 9), times=3)])
+        got = run_tap(box, start_date="2026-01-01")
+        assert got.error is None
+        assert got.ids == truth(box)
+        widths = [(r.to_date - r.from_date).days + 1 for r in box.requests]
+        failed = next(i for i, r in enumerate(box.requests) if r.fault)
+        assert max(widths[failed + 3 :]) <= widths[failed]
+        assert_each_day_is_granted_once(box)
+
+
+def test_windows_before_one_that_is_refused_are_written_first(sandbox):
+    # The first answer comes last.
+    sandbox.add_faults(
+        Fault("drip", day=FIRST, seconds=0.03),
+        Fault("status", status=403, day=FIRST + DAY, times=None),
+    )
+    got = run(sandbox)
+    assert type(got.error) is errors.AccessError
+    assert len(got.records) == len(lines_of(sandbox, FIRST)) - 1
+    assert got.bookmarks[-1]["replication_key_value"] == "2026-03-12T00:00:00+00:00"
+
+
+def test_credentials_that_are_refused_cost_one_query(sandbox):
+    got = run(sandbox, service_account_secret="another")
+    assert type(got.error) is errors.AuthenticationError
+    assert len(sandbox.requests) == 1
+
+
+def test_429_with_retry_after_waits_as_long_and_says_so_in_one_line(sandbox, caplog):
+    sandbox.add_faults(Fault("status", status=429, retry_after=7, day=WINDOWS["middle"]))
+    with caplog.at_level(logging.WARNING):
+        got = run(sandbox)
+    assert got.ids == truth(sandbox)
+    assert max(got.waits) == pytest.approx(7, abs=0.5)
+    [line] = [r.getMessage() for r in caplog.records if "429" in r.getMessage()]
+    assert "waiting 7.0 s" in line
+
+
+def test_a_date_in_retry_after_is_read_by_the_clock_of_the_service(sandbox):
+    sandbox.add_faults(
+        Fault(
+            "status", status=429, retry_after="Sun, 15 Mar 2026 12:01:00 GMT", day=WINDOWS["middle"]
+        )
+    )
+    got = run(sandbox)
+    assert sum(got.waits) == pytest.approx(60, abs=5)
+
+
+@pytest.mark.parametrize("retry_after", [None, 0])
+def test_429_again_and_again_waits_longer_and_longer(sandbox, retry_after, caplog):
+    sandbox.add_faults(
+        Fault("status", status=429, retry_after=retry_after, day=WINDOWS["middle"], times=8)
+    )
+    with caplog.at_level(logging.WARNING):
+        got = run(sandbox)
+    assert got.ids == truth(sandbox)
+    told = [r.args[-1] for r in caplog.records if "429" in r.getMessage()]
+    assert told == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60], abs=0.5)
+
+
+def test_the_days_of_a_project_in_another_zone_end_the_run_with_a_hint():
+    zone = ZoneInfo("America/Los_Angeles")
+    # Still the day before in Los Angeles.
+    now = datetime(2026, 3, 15, 4, tzinfo=UTC)
+    start = datetime(2026, 3, 11, tzinfo=zone)
+    with Sandbox(
+        some_days(start, 5, zone=zone),
+        clock=SandboxClock.fixed(now),
+        timezone="America/Los_Angeles",
+    ) as sandbox:
+        wrong = run(sandbox)
+        assert type(wrong.error) is errors.DayError
+        assert "project_timezone" in str(wrong.error)
+        right = run(sandbox, project_timezone="America/Los_Angeles")
+        assert right.error is None
+        assert right.ids == truth(sandbox, zone=zone)
+
+
+def test_faults_in_all_windows_at_once(sandbox):
+    for day in range(11, 16):
+        for name in (
+            "500",
+            "reset in the body",
+            "truncated gzip",
+            "429",
+            "a line that is not JSON",
+        ):
+            sandbox.add_faults(on_day(PASSING[name], date(2026, 3, day)))
+    got = run(sandbox)
+    assert got.error is None
+    assert got.ids == truth(sandbox)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", status=401, day=WINDOWS["middle"]),
+        Fault("status", status=400, text="to_date cannot be later than today", day=FIRST),
+        Fault("malformed_line", day=WINDOWS["last"], times=None),
+        Fault("status", status=402, day=WINDOWS["middle"]),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.status}",
+)
+def test_the_command_ends_with_1_and_a_message(sandbox, tmp_path, fault):
+    sandbox.add_faults(fault)
+    done = run_command(
+        sandbox, tmp_path, start_date=FIRST.isoformat(), max_window_days=1, lookback_days=1
+    )
+    stderr = done.stderr.decode()
+    assert done.returncode == 1
+    assert "Traceback" not in stderr
+    assert "ResourceWarning" not in stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def bookmark_at(at):
+    return {
+        "bookmarks": {
+            "events": {
+                "replication_key": "timestamp",
+                "replication_key_value": at.isoformat(),
+                "processed_before": (at - timedelta(minutes=15)).isoformat(),
+            }
+        }
+    }
+
+
+def unstamped(sandbox):
+    lines = [line for line in sandbox.visible() if b"mp_processing_time_ms" not in line]
+    with Sandbox(
+        [Event.from_line(line) for line in lines], clock=SandboxClock.fixed(NOW)
+    ) as others:
+        return set(truth(others))
+
+
+def lines_of(sandbox, day):
+    start = datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp()
+    times = (json.loads(line)["properties"]["time"] for line in sandbox.visible())
+    return [time for time in times if start <= time < start + DAY.total_seconds()]
+
+
+def assert_each_day_is_granted_once(sandbox):
+    granted = [r for r in sandbox.requests if r.status == 200]
+    days = [
+        r.from_date + n * DAY for r in granted for n in range((r.to_date - r.from_date).days + 1)
+    ]
+    assert len(days) == len(set(days))
+
+
+def assert_resumable(sandbox, got, day):
+    """Everything before the day was written and checkpointed, and the next run does the rest."""
+    day_start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    assert got.ids == (truth(sandbox) - truth(sandbox, since=day_start))
+    if day == FIRST:
+        assert got.states == []
+    else:
+        assert got.bookmarks[-1]["replication_key_value"] == day_start.isoformat()
+    sandbox.clear_faults()
+    sandbox.clock.advance(timedelta(hours=1))
+    sandbox.add([Event.at(sandbox.clock.now() - timedelta(minutes=5), insert_id="new")])
+    rest = run(sandbox, got.state(), lookback_days=0)
+    assert rest.error is None
+    assert not got.ids & rest.ids
+    assert upsert([got, rest]).keys() == truth(sandbox).keys()
+    assert rest.ids == truth(sandbox) - got.ids

@@ -1,0 +1,144 @@
+"""What the Meltano Hub and a Meltano project are told about the tap agrees with the tap."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from meltano_project import BIN, ROOT
+
+HUB = ROOT / "hub"
+PROJECT_FILES = [ROOT / "meltano.yml", ROOT / "tests" / "targets" / "meltano.yml"]
+# What the SDK adds to every tap; Meltano passes it on whether it is declared or not.
+OF_THE_SDK = (
+    "batch_config",
+    "faker_config",
+    "flattening_enabled",
+    "flattening_max_depth",
+    "flattening_max_key_length",
+    "flattening_separator",
+    "stream_map_config",
+    "stream_maps",
+)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("hub_generate", HUB / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def about(generator) -> dict[str, Any]:
+    return generator.about()
+
+
+@pytest.fixture(scope="module")
+def definition() -> dict[str, Any]:
+    return yaml.safe_load((HUB / "tap-mixpanel-export.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def extractor() -> dict[str, Any]:
+    (only,) = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["extractors"]
+    return only
+
+
+def test_the_definition_is_what_the_tap_says(generator, about):
+    generated = generator.render(generator.definition(about))
+    assert (HUB / "tap-mixpanel-export.yml").read_text() == generated, "run python hub/generate.py"
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads((HUB / "schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
+
+
+def test_the_definition_follows_the_rules_of_the_hub(definition):
+    validator().validate(definition)
+    assert list(definition) == sorted(definition)
+    names = {setting["name"] for setting in definition["settings"]}
+    assert len(names) == len(definition["settings"])
+    for group in definition["settings_group_validation"]:
+        assert set(group) <= names
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quality": "platinum"},
+        {"colour": "red"},
+        {"capabilities": ["fly"]},
+        {"domain_url": "mixpanel"},
+        {"settings": [{"label": "no name"}]},
+        {"settings": [{"name": "region", "kind": "options"}]},
+        {"settings": [{"name": "region", "kind": "text"}]},
+    ],
+)
+def test_the_rules_refuse_what_the_hub_would(definition, change):
+    assert not validator().is_valid({**definition, **change})
+
+
+@pytest.mark.parametrize("missing", ["name", "namespace", "variant", "quality"])
+def test_the_rules_ask_for_what_the_hub_needs(definition, missing):
+    assert not validator().is_valid({k: v for k, v in definition.items() if k != missing})
+
+
+def test_secrets_are_passwords_and_dates_are_dates(definition):
+    kinds = {setting["name"]: setting["kind"] for setting in definition["settings"]}
+    assert {name for name, kind in kinds.items() if kind == "password"} == {
+        "oauth_token",
+        "project_secret",
+        "service_account_secret",
+    }
+    assert kinds["start_date"] == kinds["end_date"] == "date_iso8601"
+
+
+@pytest.mark.parametrize("path", PROJECT_FILES, ids=lambda path: path.parent.name)
+def test_project_files_are_valid_for_meltano(path):
+    done = subprocess.run(
+        [BIN / "check-jsonschema", "--builtin-schema", "vendor.meltano", path],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_settings_of_the_project_file_are_the_taps(about, extractor):
+    properties = about["settings"]["properties"]
+    declared = {setting["name"]: setting for setting in extractor["settings"]}
+    own = [name for name in properties if name not in OF_THE_SDK]
+    assert [name for name in declared if name not in OF_THE_SDK] == own
+    kinds = {"string": "string", "number": "decimal"}
+    for name in own:
+        kind = next(kind for kind in properties[name]["type"] if kind != "null")
+        setting = declared[name]
+        expected = "options" if setting.get("options") else kinds.get(kind, kind)
+        assert setting.get("kind", "string") == expected, name
+        assert setting.get("sensitive", False) == properties[name].get("secret", False), name
+
+
+def test_capabilities_of_the_project_file_are_the_taps(about, extractor):
+    assert sorted(extractor["capabilities"]) == sorted(about["capabilities"])
+
+
+def test_about_needs_no_settings():
+    done = subprocess.run(
+        [sys.executable, "-m", "tap_mixpanel_export", "--about", "--format=markdown"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "service_account_username" in done.stdout

@@ -1,0 +1,194 @@
+"""End to end, as a user does it: the project of this repository, real Meltano, real plugins."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from event_truth import Row, expected_rows, instant_of, parse
+from meltano_project import ROOT, MeltanoProject, environment, tracked_files
+
+from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
+# The sandbox's first day. The default start is 30 days before the real today.
+START = {"TAP_MIXPANEL_EXPORT_START_DATE": "2026-11-13"}
+TAP = "tap-mixpanel-export"
+XDM_FIELDS = {
+    "distinct_id",
+    "event_name",
+    "import",
+    "insert_id",
+    "item_id",
+    "item_name",
+    "item_price",
+    "mp_api_endpoint",
+    "mp_api_timestamp_ms",
+    "mp_processing_time_ms",
+    "time",
+}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a user saw, in this order, in one clone.
+
+    Attributes:
+        project: The clone.
+        truth: All events after the first run, and after the second.
+        rows: What `output/events.jsonl` held then.
+        xdm_fields: Rows of a run through `xdm-fields`.
+        experience_events: Rows of a run through `mixpanel-to-xdm`.
+    """
+
+    project: MeltanoProject
+    truth: tuple[dict[str, Row], dict[str, Row]]
+    rows: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+    xdm_fields: list[dict[str, Any]]
+    experience_events: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A fresh clone of the working tree as it stands."""
+    root = tmp_path_factory.mktemp("meltano") / "clone"
+    for name in tracked_files():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-mx")
+    return root
+
+
+@pytest.fixture(scope="module")
+def story(clone) -> Story:
+    project = MeltanoProject(clone, START)
+    events = clone / "output" / "events.jsonl"
+    clock = SandboxClock.fixed(NOON)
+    with Sandbox(clock=clock) as sandbox:
+        project.run("run", TAP, "target-jsonl", sandbox=sandbox)
+        first, rows_first = expected_rows(sandbox.visible()), load(events)
+
+        clock.advance(timedelta(days=2))
+        sandbox.add([late_event(minutes) for minutes in range(50)])
+        project.run("schedule", "run", "mixpanel-hourly", sandbox=sandbox)
+        later, rows_later = expected_rows(sandbox.visible()), load(events)
+
+        events.unlink()
+        project.run(
+            *("run", "--full-refresh"),
+            *(TAP, "xdm-fields", "target-jsonl"),
+            *(TAP, "mixpanel-to-xdm", "target-jsonl"),
+            sandbox=sandbox,
+        )
+    return Story(
+        project,
+        (first, later),
+        (rows_first, rows_later),
+        load(events),
+        load(clone / "output" / "mixpanel_experience_events.jsonl"),
+    )
+
+
+def test_the_first_run_writes_every_event_once(story):
+    truth, rows = story.truth[0], story.rows[0]
+    assert len(rows) == len({row["event_id"] for row in rows})
+    assert as_rows(rows) == truth
+
+
+def test_the_scheduled_job_goes_on_where_the_first_run_ended(story):
+    truth, rows = story.truth[1], story.rows[1]
+    before = len(story.rows[0])
+    assert rows[:before] == story.rows[0]
+    # The newer row of an event comes later; a keyed loader would have put it in the older one's
+    # place.
+    assert as_rows(rows) == truth
+    written = {row["event_id"] for row in rows[before:]}
+    missing = truth.keys() - story.truth[0].keys()
+    changed = {key for key, row in story.truth[0].items() if truth[key] != row}
+    assert missing | changed <= written
+    # Again come events that do not say when they were processed, and those of the last minutes,
+    # in which the service's clocks may differ.
+    watermark = (NOON - timedelta(minutes=15)).timestamp() * 1000
+    again = [truth[key].properties for key in written - missing - changed]
+    stamps = [event.get("mp_processing_time_ms") for event in again]
+    assert all(stamp is None or stamp.value > watermark for stamp in stamps)
+    assert None in stamps
+
+
+def test_the_stock_stream_map_keeps_the_fields_of_the_mapping_only(story):
+    rows = story.xdm_fields
+    assert all(row.keys() == XDM_FIELDS for row in rows)
+    assert Counter((row["event_name"], row["time"]) for row in rows) == Counter(
+        (row.event_name, row.properties["time"]) for row in story.truth[1].values()
+    )
+
+
+def test_the_mapper_makes_an_experience_event_of_every_event(story):
+    truth, rows = story.truth[1], story.experience_events
+    assert {row["_id"]: instant_of(row["timestamp"]) for row in rows} == {
+        key: row.instant for key, row in truth.items()
+    }
+    assert len(rows) == len(truth)
+    for row in rows:
+        event = truth[row["_id"]]
+        # XDM knows no empty values: what is empty is left out.
+        assert row.get("eventType", "") == event.event_name
+        assert row["_extconndev"]["time"] == event.properties["time"]
+        assert row["_extconndev"].keys() <= XDM_FIELDS
+
+
+def test_the_state_is_small_and_has_both_marks(story):
+    told = story.project.run("state", "get", f"dev:{TAP}-to-target-jsonl").stdout
+    state = json.loads(told[told.index("{") :].splitlines()[0])
+    bookmark = state["singer_state"]["bookmarks"]["events"]
+    assert set(bookmark) == {"replication_key", "replication_key_value", "processed_before"}
+
+
+def test_the_tree_is_clean_afterwards(story):
+    assert git(story.project.root, "status", "--porcelain") == ""
+
+
+def late_event(minutes: int) -> Event:
+    return Event.at(
+        NOON - timedelta(days=3, minutes=minutes),
+        "Löst in 東京 🎉",
+        processed=NOON + timedelta(hours=5),
+        insert_id=f"late-{minutes}",
+    )
+
+
+def load(path: Path) -> list[dict[str, Any]]:
+    # Split at line ends only: U+2028 in a text is none.
+    return [parse(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def as_rows(rows: list[dict[str, Any]]) -> dict[str, Row]:
+    return {
+        row["event_id"]: Row(row["event_name"], instant_of(row["timestamp"]), row["properties"])
+        for row in rows
+    }
+
+
+def git(root: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments],
+        check=True,
+        cwd=root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    ).stdout
