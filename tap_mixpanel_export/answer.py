@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
 from tap_mixpanel_export.events import NotAnEventError
 from tap_mixpanel_export.lines import check_not_terminated
+from tap_mixpanel_export.record_blocks import RecordBlock
 from tap_mixpanel_export.repeats import Repeats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Self
 
     from tap_mixpanel_export.malformed import MalformedLines
-    from tap_mixpanel_export.records import Record, RecordMaker
+    from tap_mixpanel_export.records import RecordMaker
     from tap_mixpanel_export.spool import Spool
 
 # ms. A device's clock can be ahead, and is corrected only when it is ahead by more.
@@ -95,22 +98,44 @@ class Answer:
     def take(self, block: bytes) -> None:
         """Spool the records of some whole lines."""
         self._ends_clean = block.endswith(b"\n")
-        lines = block.split(b"\n")
-        if self._ends_clean:
-            lines.pop()
-        check_encoding = not _is_utf8(block)
-        records: list[Record | None] = []
-        for line in lines:
-            if check_encoding and not _is_utf8(line):
-                self._malformed.add(line)
-            elif self._broken is not None:
-                self._mend(line, records)
-            else:
-                try:
-                    records.append(self._make(line))
-                except NotAnEventError:
-                    self._suspect(line)
-        self._store(records)
+        self._take(block)
+
+    def _take(self, block: bytes) -> None:
+        """Make the records of all lines at once, or else those of each half of them.
+
+        Lines that need a closer look are few as a rule: so they cost those around them little.
+        """
+        if self._broken is None and _is_utf8(block):
+            records = self._make.make_block(block)
+            if records is not None:
+                self._store(records, block.count(b"\n") + (not block.endswith(b"\n")))
+                return
+        if middle := _middle(block):
+            self._take(block[:middle])
+            self._take(block[middle:])
+        else:
+            self._take_line(block.removesuffix(b"\n"))
+
+    def _take_line(self, line: bytes) -> None:
+        if self._broken is not None:
+            self._mend(line)
+        elif not self._is_event(line):
+            self._suspect(line)
+
+    def _is_event(self, line: bytes) -> bool:
+        """Whether a line is an event; if so, its record is spooled."""
+        if not _is_utf8(line):
+            return False
+        try:
+            record = self._make(line)
+        except NotAnEventError:
+            return False
+        if record is None:
+            self._store(RecordBlock(b"", (), (), ()), 1)
+        else:
+            text, key, instant, processed = record
+            self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,)), 1)
+        return True
 
     def finish(self) -> None:
         """Check what can be checked only at the end.
@@ -132,19 +157,15 @@ class Answer:
         counts.records = self._spool.count - counts.duplicates
         counts.conversion_warnings = self._make.conversion_warnings
 
-    def _mend(self, line: bytes, records: list[Record | None]) -> None:
+    def _mend(self, line: bytes) -> None:
         """Read a line behind one that is no event.
 
         Mixpanel breaks an event over two lines at times: joined, they are one object.
         """
         broken, self._broken = self._broken or b"", None
-        try:
-            records.append(self._make(broken + line))
-        except NotAnEventError:
+        if not self._is_event(broken + line):
             self._malformed.add(broken)
-            try:
-                records.append(self._make(line))
-            except NotAnEventError:
+            if not self._is_event(line):
                 self._suspect(line)
 
     def _suspect(self, line: bytes) -> None:
@@ -153,22 +174,36 @@ class Answer:
             check_not_terminated(line)
             self._broken = line
 
-    def _store(self, records: list[Record | None]) -> None:
-        """Count the events of a block, and spool those that are written."""
+    def _store(self, records: RecordBlock, lines: int) -> None:
+        """Count the events of some lines, and spool those that are written."""
         counts = self.counts
-        wanted = [record for record in records if record is not None]
-        counts.lines += len(records)
-        counts.known += len(records) - len(wanted)
-        counts.from_future += sum(
-            processed is not None and instant > processed + _CLOCK_TOLERANCE
-            for _, _, instant, processed in wanted
-        )
-        if (done := self._done) is not None:
-            counts.late += sum(instant <= done for _, _, instant, _ in wanted)
-        texts = [text for text, _, _, _ in wanted]
+        instants, processed = records.instants, records.processed
+        written = len(instants)
+        counts.lines += lines
+        counts.known += lines - written
+        if not written:
+            return
+        counts.from_future += _from_future(instants, processed)
+        if self._done is not None and min(instants) <= self._done:
+            counts.late += sum(map(self._done.__ge__, instants))
         if self._repeats is not None:
-            self._repeats.add(wanted, self._spool.count)
-        self._spool.write(texts)
+            self._repeats.add_block(records.keys, processed, self._spool.count)
+        self._spool.write_text(records.text, written)
+
+
+def _from_future(instants: Sequence[int], processed: Sequence[int | None]) -> int:
+    """How many events have a timestamp that is later than their processing."""
+    return sum(
+        arrived is not None and instant > arrived + _CLOCK_TOLERANCE
+        for instant, arrived in zip(instants, processed, strict=True)
+    )
+
+
+def _middle(block: bytes) -> int:
+    """Where the line begins that is about in the middle; 0 when there is but one."""
+    half = len(block) // 2
+    middle = block.rfind(b"\n", 0, half) + 1 or block.find(b"\n", half) + 1
+    return 0 if middle == len(block) else middle
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil, floor
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,8 +24,29 @@ Cell = bytes
 NULL: Cell = b"null"
 
 _QUOTE = ord('"')
+# Fewer than Python refuses to read, more than any integer type has.
+_DIGITS = 20
 _NESTED = b"{["
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnCell:
+    """A column to write.
+
+    Attributes:
+        name: The column's name.
+        place: Index of its property among the wanted ones; behind the last one is the event's name.
+        make: Gives the column's text for the property's text.
+        is_text: Whether any JSON string is a value of it.
+        kind: Type by which msgspec checks the property, None for not at all.
+    """
+
+    name: str
+    place: int
+    make: Callable[[bytes], Cell]
+    is_text: bool
+    kind: Any
 
 
 def cell_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], Cell]:
@@ -86,7 +108,9 @@ def _maker(field: XdmField) -> Callable[[bytes], Cell]:
     if field.type in INTEGER_BOUNDS and not field.enum:
         least, greatest = _bounds(field)
         return lambda text: (
-            text if text.isdigit() and least <= int(text) <= greatest else slow(text)
+            text
+            if len(text) < _DIGITS and text.isdigit() and least <= int(text) <= greatest
+            else slow(text)
         )
     if field.type is XdmType.BOOLEAN and not field.enum:
         return lambda text: text if text in {b"true", b"false"} else slow(text)

@@ -7,6 +7,7 @@ beyond 64 bits, 1e400, 1.0, escapes of lone surrogates.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -22,6 +23,9 @@ ABSENT = Raw(b"null")
 _BETWEEN = b',"properties":{'
 _BEFORE = b'{"event":"'
 _AFTER = b"}}"
+_ESCAPED = re.compile(r'[\\"\x00-\x1f]')
+_NAME = len(_BEFORE)
+_TO_PROPERTIES = len(_BETWEEN) - 1
 
 
 class Event(NamedTuple):
@@ -31,6 +35,10 @@ class Event(NamedTuple):
     properties: bytes
     values: tuple[Raw, ...]
     """One for each property that the decoder was asked for, or `ABSENT`."""
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """What no event is."""
 
 
 class NotAnEventError(ValueError):
@@ -46,7 +54,7 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
     Returns:
         A function from a line, without its end, to its event; raises NotAnEventError.
     """
-    decode_usual = line_decoder([(name, Raw, ABSENT) for name in properties])
+    decode_usual = _line_decoder([(name, Raw, ABSENT) for name in properties], Raw).decode
     values_of: Callable[[Any], tuple[Raw, ...]] = msgspec.structs.astuple
 
     def decode(line: bytes) -> Event:
@@ -54,28 +62,32 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
             parts = decode_usual(line)
         except (msgspec.MsgspecError, RecursionError):
             return _decode_unusual(line, properties)
-        start = find_properties(line)
-        if not start:
+        if not (starts := find_all_properties([line])):
             return _decode_unusual(line, properties)
-        return Event(bytes(parts.event), line[start:-1], values_of(parts.properties))
+        return Event(bytes(parts.event), line[starts[0] : -1], values_of(parts.properties))
 
     return decode
 
 
-def line_decoder(
-    fields: Sequence[tuple[str, Any, Any]], event: Any = Raw
-) -> Callable[[bytes], Any]:
-    """Make a decoder of lines that have nothing but `event` and `properties`.
+def lines_decoder(fields: Sequence[tuple[str, Any, Any]]) -> Callable[[bytes], list[Any]]:
+    """Make a decoder of many events at once, each with nothing but `event` and `properties`.
 
     Args:
         fields: The properties that are wanted: name, type, and default for events without it.
-        event: Type of the event's name.
 
     Returns:
-        A function from a line to an object with `event`, and `properties`, a struct of the
-        wanted values in their order, as attributes `p0`, `p1`, …. It raises msgspec.MsgspecError
-        (or RecursionError) when the line is another one, or a value of another type.
+        A function from lines to objects with `event`, a string, and `properties`, a struct of the
+        wanted values in their order. It raises msgspec.MsgspecError (or RecursionError) when
+        something else is among them, or a value of another type.
     """
+    decode: Callable[[bytes], list[Any]] = _line_decoder(fields, str).decode_lines
+    return decode
+
+
+def _line_decoder(fields: Sequence[tuple[str, Any, Any]], event: Any) -> msgspec.json.Decoder[Any]:
+    if any(_ESCAPED.search(name) for name, _, _ in fields):
+        # It takes no names with characters that JSON escapes: every line is an unusual one.
+        return msgspec.json.Decoder(_Nothing)
     wanted = msgspec.defstruct(
         "Properties",
         [
@@ -87,28 +99,31 @@ def line_decoder(
     line = msgspec.defstruct(
         "Line", [("event", event), ("properties", wanted)], forbid_unknown_fields=True, gc=False
     )
-    return msgspec.json.Decoder(line).decode
+    return msgspec.json.Decoder(line)
 
 
-def find_properties(line: bytes) -> int:
-    """Where the text of `properties` begins, without reading the line again.
+def find_all_properties(lines: Sequence[bytes]) -> list[int]:
+    """Where the text of `properties` begins in each line, without reading the lines again.
 
     In front of it stands nothing but the event's name, a string, in which quotes are escaped: the
     first place that looks like the border is the border. The text ends before the last character.
 
     Args:
-        line: A line that the decoder took, with a string for `event`.
+        lines: Lines that a decoder took, with a string for `event`.
 
     Returns:
-        The index, or 0 when the line is not laid out as Mixpanel does it.
+        The indices; fewer than lines when a line is not laid out as Mixpanel does it.
     """
-    at = line.find(_BETWEEN, len(_BEFORE))
-    # Of a repeated `properties` the last one counts: that is not for this short cut.
-    if at < 0 or not (
-        line.startswith(_BEFORE) and line.endswith(_AFTER) and line.rfind(_BETWEEN) == at
-    ):
-        return 0
-    return at + len(_BETWEEN) - 1
+    return [
+        border + _TO_PROPERTIES
+        for line in lines
+        if line.startswith(_BEFORE)
+        and line.endswith(_AFTER)
+        and (border := line.find(_BETWEEN, _NAME)) > 0
+        # Of a repeated `properties` the last one counts: that is not for this short cut. Most
+        # lines have no other brace, and to look for one character is quick.
+        and (line.find(b"{", border + len(_BETWEEN)) < 0 or line.rfind(_BETWEEN) == border)
+    ]
 
 
 def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.cells import NULL, cell_maker, checked_type, is_plain_text
-from tap_mixpanel_export.events import (
-    ABSENT,
-    NotAnEventError,
-    event_decoder,
-    find_properties,
-    line_decoder,
-)
+from tap_mixpanel_export.cells import NULL, ColumnCell, cell_maker, checked_type, is_plain_text
+from tap_mixpanel_export.events import ABSENT, NotAnEventError, event_decoder
+from tap_mixpanel_export.record_blocks import BlockMaker
 from tap_mixpanel_export.xdm.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -38,10 +31,9 @@ _OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED)
 
 # More than any instant has, in any unit.
 _MOST_DIGITS = 20
+_ENDLESS = 2**63
 
 _encode = msgspec.json.Encoder().encode
-_PROPERTIES = b',"properties":'
-_values_of = msgspec.structs.astuple
 _QUOTE = ord('"')
 _NO_INSERT_IDS = (b'""', b"null")
 
@@ -59,31 +51,12 @@ Record = tuple[bytes, bytes | None, int, int | None]
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A column to write.
-
-    Attributes:
-        name: The column's name.
-        place: Index of its property among the wanted ones; behind the last one is the event's name.
-        make: Gives the column's text for the property's text.
-        is_text: Whether any JSON string is a value of it.
-        kind: Type by which msgspec checks the property, None for not at all.
-    """
-
-    name: str
-    place: int
-    make: Callable[[bytes], bytes]
-    is_text: bool
-    kind: Any
-
-
 class RecordMaker:
     """Makes records of the lines of an export.
 
-    There are two ways to the same record, and the line decides. Usually msgspec checks the types of
-    the mapped properties while it reads the line. A line that it refuses is taken apart value by
-    value, each converted as Data Prep does.
+    There are two ways to the same records. Usually `make_block` makes those of many lines at once,
+    msgspec checking the types of the mapped properties while it reads. A line that it leaves is
+    taken apart value by value, each converted as Data Prep does.
 
     Args:
         columns: The mapped columns.
@@ -91,7 +64,8 @@ class RecordMaker:
         selected: Names of the columns to write; None for all. `event_id` and `timestamp` are
             always written.
         properties_as_text: Whether `properties` is JSON text instead of an object.
-        is_wanted: Whether an event is written, by its instant and processing time.
+        is_wanted: Whether an event is written, by its instant and processing time. Events between
+            two wanted ones are wanted, and so are those that were processed later.
     """
 
     def __init__(
@@ -106,7 +80,7 @@ class RecordMaker:
         written = [c for c in columns if selected is None or c.name in selected]
         wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
         self._cells = [
-            _Cell(
+            ColumnCell(
                 name=column.name,
                 place=wanted.index(column.path[0]) if column.path else len(wanted),
                 make=cell_maker(column.field, column.path[1:]),
@@ -115,38 +89,36 @@ class RecordMaker:
             )
             for column in written
         ]
-        fields = [self._wanted_field(place, name) for place, name in enumerate(wanted)]
-        self._decode = line_decoder(fields, event=str)
-        self._decode_any = event_decoder(wanted)
-        # What msgspec has not checked needs a look.
-        kinds = [*(kind for _, kind, _ in fields), str]
-        self._looks = [
-            (index, cell)
-            for index, cell in enumerate(self._cells)
-            if kinds[cell.place] not in ((str, str | None) if cell.is_text else (cell.kind,))
-        ]
-        self._arrange = _arranger([cell.place for cell in self._cells])
+        self._decode = event_decoder(wanted)
         self._instants = instants
         self._is_wanted = is_wanted
-        self._with_properties = selected is None or "properties" in selected
-        self._properties_as_text = properties_as_text
-        self._columns = _struct(["event_id", "timestamp", *(cell.name for cell in self._cells)])
+        self._properties = (
+            None
+            if selected is not None and "properties" not in selected
+            else _as_text
+            if properties_as_text
+            else Raw
+        )
+        self._record = _struct(
+            [
+                "event_id",
+                "timestamp",
+                *(cell.name for cell in self._cells),
+                *([] if self._properties is None else ["properties"]),
+            ]
+        )
+        self.make_block = BlockMaker(
+            cells=self._cells,
+            names=wanted,
+            record=self._record,
+            instants=instants,
+            is_wanted=is_wanted,
+            properties=self._properties,
+            convert=self._convert,
+        )
+        """Makes the records of usual lines."""
         self.conversion_warnings: Counter[str] = Counter()
         """Values that became null because they do not fit their column, by column."""
-
-    def _wanted_field(self, place: int, name: str) -> tuple[str, Any, Any]:
-        """How msgspec is to read a property; what it refuses is taken apart value by value."""
-        kinds = [cell.kind for cell in self._cells if cell.place == place]
-        if name in {_TIME, _PROCESSED}:
-            kind = kinds[0] if kinds and kinds[0] not in {None, bool | None} else int | None
-            return name, kind, None
-        if name == _DISTINCT_ID:
-            return name, str | int, None
-        if name == _INSERT_ID:
-            return name, str | None, None
-        if len(kinds) == 1 and kinds[0] is not None:
-            return name, kinds[0], None
-        return name, Raw, ABSENT
 
     def __call__(self, line: bytes) -> Record | None:
         """Make the record of a line.
@@ -160,57 +132,25 @@ class RecordMaker:
         Raises:
             NotAnEventError: The line is malformed: no event, or without a usable `time`.
         """
-        try:
-            parts = self._decode(line)
-            values = _values_of(parts.properties)
-            time, distinct_id, insert_id, processed = values[:4]
-            timestamp, instant = self._instants.render(time)
-        except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
-            # TypeError: there is no `time`.
+        block = self.make_block(line)
+        if block is None:
             return self._make_any(line)
-        start = find_properties(line)
-        if not start:
-            return self._make_any(line)
-        if not self._is_wanted(instant, processed):
-            return None
-        name = parts.event
-        if insert_id:
-            digest = sha256(
-                f"{name}|{time}|{'' if distinct_id is None else distinct_id}|{insert_id}".encode()
-            ).digest()
-            key = digest[:KEY_BYTES]
-        else:
-            body = sha256(line[start:-1]).hexdigest()
-            digest = sha256(
-                f"{name}|{time}|{'' if distinct_id is None else distinct_id}|{body}".encode()
-            ).digest()
-            key = None
-        cells = self._arrange((*values, name))
-        for index, cell in self._looks:
-            value = cells[index]
-            if value is ABSENT or value is None:
-                continue
-            text = bytes(value) if type(value) is Raw else _encode(value)
-            if not (cell.is_text and text[0] == _QUOTE):
-                cells = (*cells[:index], self._convert(cell, text), *cells[index + 1 :])
-        text = _encode(self._columns(digest.hex(), timestamp.decode(), *cells))
-        if self._with_properties:
-            # The last brace of the line closes the record.
-            rest = line[start:] if not self._properties_as_text else _quoted(line[start:-1])
-            text = text[:-1] + _PROPERTIES + rest
-        return text, key, instant, processed
+        for key, instant, processed in zip(
+            block.keys, block.instants, block.processed, strict=True
+        ):
+            return block.text[:-1], key and key[:KEY_BYTES], instant, processed
+        return None
 
     def _make_any(self, line: bytes) -> Record | None:
         """The same, value by value."""
-        event = self._decode_any(line)
+        event = self._decode(line)
         time = bytes(event.values[0])
         try:
             timestamp, instant = self._instants.render(int(time))
         except ValueError:
             timestamp, instant = self._render_fraction(time)
         _, distinct_id, insert_id, processed_raw = event.values[:4]
-        processed_text = bytes(processed_raw)
-        processed = int(processed_text) if processed_text.isdigit() else None
+        processed = _processed(bytes(processed_raw))
         if not self._is_wanted(instant, processed):
             return None
         values = (*event.values, event.name)
@@ -234,15 +174,12 @@ class RecordMaker:
                 )
             )
         ).digest()
-        text = _encode(self._columns(digest.hex(), timestamp.decode(), *cells))
-        if self._with_properties:
-            rest = (
-                _quoted(event.properties) if self._properties_as_text else event.properties + b"}"
-            )
-            text = text[:-1] + _PROPERTIES + rest
+        if self._properties is not None:
+            cells.append(self._properties(event.properties))
+        text = _encode(self._record(digest.hex(), timestamp.decode(), *cells))
         return text, digest[:KEY_BYTES] if is_identified else None, instant, processed
 
-    def _convert(self, cell: _Cell, text: bytes) -> Raw:
+    def _convert(self, cell: ColumnCell, text: bytes) -> Raw:
         if text == NULL:
             return ABSENT
         try:
@@ -263,24 +200,30 @@ class RecordMaker:
             raise NotAnEventError("no usable `time`") from error
 
 
-def _quoted(properties: bytes) -> bytes:
-    return _encode(properties.decode()) + b"}"
+def _processed(text: bytes) -> int | None:
+    """When an event was processed; None for what is no time of any clock."""
+    try:
+        at = int(text) if len(text) <= _MOST_DIGITS else None
+    except ValueError:
+        return None
+    return at if at is not None and -_ENDLESS <= at < _ENDLESS else None
+
+
+def _as_text(properties: bytes) -> Raw:
+    return Raw(_encode(properties.decode()))
 
 
 def _struct(names: Sequence[str]) -> Callable[..., Any]:
-    """A struct whose members have the columns' names, which need not be names in Python."""
-    return msgspec.defstruct(
-        "Columns",
-        [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
-        gc=False,
-    )
-
-
-def _arranger(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A function that gives the values at some places; always a tuple, unlike itemgetter."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda values: tuple(values[place] for place in places)
+    """What makes an object of values whose members have the columns' names."""
+    try:
+        return msgspec.defstruct(
+            "Record",
+            [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
+            gc=False,
+        )
+    except ValueError:
+        # It takes no names with characters that JSON escapes.
+        return lambda *values: dict(zip(names, values, strict=True))
 
 
 def _plain(text: bytes) -> bytes:

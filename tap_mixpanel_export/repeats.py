@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from itertools import compress
 from typing import IO, TYPE_CHECKING
 
 from tap_mixpanel_export.records import KEY_BYTES
@@ -49,11 +50,31 @@ class Repeats:
             records: Some records in order of writing.
             first: The number of the first one in the window, from 0; below 2**32.
         """
-        buffers, pack = self._buffers, _ENTRY.pack
-        for ordinal, (_, key, _, processed) in enumerate(records, start=first):
-            if key is not None:
-                buffers[key[0]] += pack(key, -1 if processed is None else processed, ordinal)
-        self._room -= len(records)
+        self.add_block([key for _, key, _, _ in records], [at for _, _, _, at in records], first)
+
+    def add_block(
+        self, keys: Sequence[bytes | None], processed: Sequence[int | None], first: int
+    ) -> None:
+        """Note records that are written, in order of writing.
+
+        Args:
+            keys: Their keys, of which the first `KEY_BYTES` count.
+            processed: When they were processed.
+            first: The number of the first one in the window, from 0; below 2**32.
+        """
+        if None in processed:
+            processed = [-1 if at is None else at for at in processed]
+        ordinals: Sequence[int] = range(first, first + len(keys))
+        if None in keys:
+            known = [key is not None for key in keys]
+            keys = list(compress(keys, known))
+            processed = list(compress(processed, known))
+            ordinals = list(compress(ordinals, known))
+        buffers = self._buffers
+        # The format cuts the keys to their length.
+        for entry in map(_ENTRY.pack, keys, processed, ordinals):
+            buffers[entry[0]] += entry
+        self._room -= len(keys)
         if self._room <= 0:
             self._spill()
 

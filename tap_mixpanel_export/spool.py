@@ -27,7 +27,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        self._blocks: list[tuple[int, int]] = []
+        self._blocks: list[tuple[int, int, int]] = []
         self._kept: bytearray | None = None
         self.count = 0
         """Records written, dropped ones included."""
@@ -49,11 +49,22 @@ class Spool:
 
     def write(self, records: list[bytes]) -> None:
         """Append records, none of which has a line end in it."""
-        if not records:
+        if records:
+            self.write_text(b"\n".join(records) + b"\n", len(records))
+
+    def write_text(self, text: bytes, count: int) -> None:
+        """Append records.
+
+        Args:
+            text: The records, each with a line end, which is nowhere else.
+            count: How many they are.
+        """
+        if not count:
             return
-        size = self._file.write(igzip_lib.compress(b"\n".join(records), _LEVEL))
-        self._blocks.append((len(records), size))
-        self.count += len(records)
+        without_end = memoryview(text)[:-1]
+        size = self._file.write(igzip_lib.compress(without_end, _LEVEL))
+        self._blocks.append((count, len(without_end), size))
+        self.count += count
 
     def drop(self, ordinals: Iterable[int]) -> int:
         """Leave out some records when reading.
@@ -80,8 +91,8 @@ class Spool:
         """
         self._file.seek(0)
         first = 0
-        for count, size in self._blocks:
-            text: bytes = igzip_lib.decompress(self._file.read(size))
+        for count, length, size in self._blocks:
+            text: bytes = igzip_lib.decompress(self._file.read(size), bufsize=length or 1)
             kept = None if self._kept is None else self._kept[first : first + count]
             first += count
             if kept is None or 0 not in kept:

@@ -116,10 +116,10 @@ class EventsStream(Stream):
                 for finished, finish in self._windows(context):
                     for text, count in self._blocks(finished):
                         # A record has no line end in it: one pass of C makes all messages.
-                        message = prefix + text.replace(b"\n", between) + suffix + b"\n"
-                        self._writer.write_lines(message)
+                        records = text.replace(b"\n", between)
+                        self._writer.write_lines(prefix, records, suffix, b"\n")
                         counter.increment(count)
-                        self._written += len(message)
+                        self._written += len(prefix) + len(records) + len(suffix) + 1
                     finish()
                 return
             for index, record in enumerate(self.get_records(context)):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
@@ -80,9 +84,9 @@ class Instants:
         self._zone = zone
         self._unit = 1000 if milliseconds else 1
         self._per_minute = _MINUTE * self._unit
-        self._minutes: dict[int, tuple[bytes, int]] = {}
+        self._minutes: dict[int, tuple[str, int]] = {}
         self._tails = [
-            b"%02dZ" % s if not milliseconds else b"%02d.%03dZ" % divmod(s, 1000)
+            f"{s:02}Z" if not milliseconds else f"{s // 1000:02}.{s % 1000:03}Z"
             for s in range(self._per_minute)
         ]
 
@@ -98,38 +102,55 @@ class Instants:
         Raises:
             ValueError: When the time lies outside of the years 1 to 9999.
         """
-        minute, rest = divmod(time, self._per_minute)
-        cached = self._minutes.get(minute)
-        if cached is None:
-            cached = self._render_minute(minute)
-            if cached is None:
-                return self._render_alone(time)
-        prefix, start = cached
-        return prefix + self._tails[rest], start + (rest if self._unit == 1000 else rest * 1000)  # noqa: PLR2004
+        (text,), (instant,) = self.render_all((time,))
+        return text.encode(), instant
 
-    def _render_minute(self, minute: int) -> tuple[bytes, int] | None:
+    def render_all(self, times: Sequence[int]) -> tuple[list[str], list[int]]:
+        """The same of many, each part in a list.
+
+        Raises:
+            ValueError: When one of them lies outside of the years 1 to 9999.
+        """
+        minutes, tails, length = self._minutes, self._tails, self._per_minute
+        to_milliseconds = 1000 // self._unit
+        texts: list[str] = []
+        instants: list[int] = []
+        for time in times:
+            minute = time // length
+            cached = minutes.get(minute) or self._render_minute(minute)
+            if cached is None:
+                text, instant = self._render_alone(time)
+                texts.append(text)
+                instants.append(instant)
+            else:
+                prefix, start = cached
+                rest = time - minute * length
+                texts.append(prefix + tails[rest])
+                instants.append(start + rest * to_milliseconds)
+        return texts, instants
+
+    def _render_minute(self, minute: int) -> tuple[str, int] | None:
         instant = self._instant(minute * _MINUTE)
         if instant.second:
             # Before standard time, offsets had seconds: wall-clock minutes straddle UTC's.
             return None
         if len(self._minutes) >= _CACHED_MINUTES:
             self._minutes.clear()
-        prefix = instant.strftime("%H:%M:").encode()
         cached = (
-            instant.date().isoformat().encode() + b"T" + prefix,
+            instant.date().isoformat() + instant.strftime("T%H:%M:"),
             (instant - _EPOCH) // timedelta(milliseconds=1),
         )
         self._minutes[minute] = cached
         return cached
 
-    def _render_alone(self, time: int) -> tuple[bytes, int]:
+    def _render_alone(self, time: int) -> tuple[str, int]:
         seconds, rest = divmod(time, self._unit)
         instant = self._instant(seconds)
         text = instant.date().isoformat() + instant.strftime("T%H:%M:%S")
         if self._unit != 1:
             text += f".{rest:03d}"
         milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
-        return text.encode() + b"Z", milliseconds + (rest if self._unit != 1 else 0)
+        return text + "Z", milliseconds + (rest if self._unit != 1 else 0)
 
     def _instant(self, seconds: int) -> datetime:
         if not _EARLIEST <= seconds <= _LATEST:

@@ -54,11 +54,11 @@ class MessageWriter(SingerWriter):
         """Write one message."""
         self.write_lines(serialize(message.to_dict()) + b"\n")
 
-    def write_lines(self, lines: bytes) -> None:
+    def write_lines(self, *pieces: bytes) -> None:
         """Write messages that are serialized already.
 
         Args:
-            lines: Whole lines with their ends.
+            pieces: Together whole lines with their ends; not put together because they are large.
         """
         stdout: TextIO = sys.stdout
         self._writing = True
@@ -66,9 +66,10 @@ class MessageWriter(SingerWriter):
             # A test may have put a text stream in the place of stdout.
             binary = getattr(stdout, "buffer", None)
             if binary is None:
-                stdout.write(lines.decode())
+                stdout.write(b"".join(pieces).decode())
             else:
-                binary.write(lines)
+                for piece in pieces:
+                    binary.write(piece)
             stdout.flush()
         finally:
             self._writing = False

@@ -69,7 +69,12 @@ def schema_table(mapping: Mapping) -> Table:
     for bound in mapping.lines:
         name = ".".join(bound.destination)
         mark = "yes" if name in required else ""
-        table.add_row(Text(name), bound.field.label, mark, Text(_source(bound), overflow="fold"))
+        table.add_row(
+            Text(name, overflow="fold"),
+            bound.field.label,
+            mark,
+            Text(_source(bound), overflow="fold"),
+        )
     return table
 
 

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import date, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_mixpanel_export.answer import Answer
+from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
+from tap_mixpanel_export.malformed import MalformedLines
+from tap_mixpanel_export.records import RecordMaker
+from tap_mixpanel_export.settings import load_columns
+from tap_mixpanel_export.spool import Spool
+from tap_mixpanel_export.timezones import Instants
+
+COLUMNS, _ = load_columns({})
+DAY = date(2026, 11, 20)
+
+
+def line_of(number, **others):
+    properties = {"time": number, "$insert_id": str(number), "text": "blå \u2028", **others}
+    return json.dumps({"event": "a", "properties": properties}, ensure_ascii=False).encode()
+
+
+def answered(*blocks, accept=False, done=None, deduplicate=True, wanted=lambda *_: True):
+    """The times of the records that an answer of some blocks gives, and its counts."""
+    make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False), is_wanted=wanted)
+    malformed = MalformedLines(None, DAY, DAY)
+    with Spool() as spool:
+        answer = Answer(
+            make=make,
+            spool=spool,
+            malformed=malformed,
+            deduplicate=deduplicate,
+            done=done,
+            may_be_malformed=accept,
+        )
+        with answer:
+            for block in blocks:
+                answer.take(block)
+            answer.finish()
+        records = [json.loads(line) for text, _ in spool.blocks() for line in text.split(b"\n")]
+    return [record["time"] for record in records], answer.counts
+
+
+def test_the_records_of_all_blocks_are_spooled_and_counted():
+    times, counts = answered(line_of(1) + b"\n" + line_of(2) + b"\n", line_of(3) + b"\n")
+    assert times == [1, 2, 3]
+    assert (counts.lines, counts.records, counts.malformed, counts.known) == (3, 3, 0, 0)
+
+
+def test_the_last_line_needs_no_end_and_blank_lines_are_none():
+    times, counts = answered(b"\n" + line_of(1) + b"\n \r\n", line_of(2))
+    assert times == [1, 2]
+    assert (counts.lines, counts.malformed) == (2, 0)
+
+
+@given(st.integers(1, len(line_of(2)) - 1), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_an_event_broken_over_two_lines_anywhere_is_one_event(cut, in_one_block):
+    broken = line_of(2)
+    lines = [line_of(1), broken[:cut], broken[cut:], line_of(3)]
+    blocks = [line + b"\n" for line in lines]
+    times, counts = answered(*([b"".join(blocks)] if in_one_block else blocks))
+    assert times == [1, 2, 3]
+    assert (counts.lines, counts.malformed) == (3, 0)
+
+
+def test_two_broken_events_in_a_row():
+    first, second = line_of(1), line_of(2)
+    lines = [first[:9], first[9:], second[:30], second[30:]]
+    times, _ = answered(b"\n".join(lines) + b"\n")
+    assert times == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "bad", [b"not json", b'{"event":"a"}', b'{"event":"\xff","properties":{"time":9}}', b"{"]
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_malformed_line_costs_no_event(bad, place):
+    lines = [line_of(1), line_of(2)]
+    lines.insert(place, bad)
+    block = b"\n".join(lines) + b"\n"
+    with pytest.raises(MalformedLinesError) as caught:
+        answered(block)
+    assert caught.value.count == 1
+    times, counts = answered(block, accept=True)
+    assert times == [1, 2]
+    assert (counts.lines, counts.malformed) == (2, 1)
+
+
+def test_malformed_lines_in_a_row_are_counted_each():
+    _, counts = answered(b"x\ny\n" + line_of(1) + b"\nz\n", accept=True)
+    assert (counts.lines, counts.malformed) == (1, 3)
+
+
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize(
+    "end", [b"terminated early", b"\nterminated early\n", b"\n" + line_of(2)[:20]]
+)
+def test_an_answer_that_was_cut_off_is_not_whole(end, accept):
+    with pytest.raises(IncompleteExportError):
+        answered(line_of(1) + b"\n" + line_of(2)[:25] + end, accept=accept)
+
+
+def test_of_the_copies_of_an_event_the_latest_processed_is_kept():
+    copies = [
+        line_of(1, mp_processing_time_ms=processed, copy=copy)
+        for copy, processed in enumerate([5, 9, 9, 7])
+    ]
+    block = b"\n".join(copies) + b"\n"
+    times, counts = answered(block[: len(copies[0]) + 1], block[len(copies[0]) + 1 :])
+    assert times == [1]
+    assert (counts.lines, counts.duplicates, counts.records) == (4, 3, 1)
+    times, counts = answered(block, deduplicate=False)
+    assert times == [1, 1, 1, 1]
+    assert counts.duplicates == 0
+
+
+def test_known_and_late_events_and_those_from_the_future_are_counted():
+    block = b"\n".join(line_of(n, mp_processing_time_ms=100_000) for n in (10, 20, 150, 161))
+    times, counts = answered(
+        block, done=20_000, wanted=lambda instant, _processed: instant >= 20_000
+    )
+    assert times == [20, 150, 161]
+    assert (counts.lines, counts.known, counts.late) == (4, 1, 1)
+    # Clocks of devices may be ahead by a minute.
+    assert counts.from_future == 1
+
+
+def test_what_is_malformed_twice_is_kept_in_its_file(tmp_path):
+    with Spool() as spool, closing(MalformedLines(tmp_path, DAY, DAY)) as malformed:
+        make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False))
+        with Answer(
+            make=make,
+            spool=spool,
+            malformed=malformed,
+            deduplicate=True,
+            done=None,
+            may_be_malformed=True,
+        ) as answer:
+            answer.take(b"bad\n" + line_of(1) + b"\n")
+            answer.finish()
+    (path,) = tmp_path.iterdir()
+    assert json.loads(path.read_bytes())["line"] == "bad"
