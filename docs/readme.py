@@ -1,6 +1,6 @@
 """Writes the table of settings into the README from what the tap says about itself.
 
-python docs/readme.py
+To be run as `python docs/readme.py` whenever a setting changes; a test compares.
 """
 
 # ruff: noqa: INP001 - a script

@@ -249,10 +249,7 @@ class ExportClient:
         lowered = text.lower()
         project = "the project" if endpoint.project_id is None else f"project {endpoint.project_id}"
         if status == requests.codes.too_many_requests:
-            return RateLimitedError(
-                _retry_after(response.headers.get("Retry-After"), server_time),
-                hourly="hour" in lowered,
-            )
+            return RateLimitedError(_retry_after(response.headers.get("Retry-After"), server_time))
         if status >= requests.codes.internal_server_error:
             return ServerError(f"the service answered {status}")
         if status == requests.codes.unauthorized or "unable to authenticate" in lowered:

@@ -114,14 +114,12 @@ class RateLimitedError(ExportError):
 
     Args:
         retry_after: Seconds that the service asked to wait, if it said so.
-        hourly: Whether the hour's queries are spent, as far as the answer tells.
     """
 
     retry = True
 
-    def __init__(self, retry_after: float | None, *, hourly: bool) -> None:
+    def __init__(self, retry_after: float | None) -> None:
         self.retry_after = retry_after
-        self.hourly = hourly
         super().__init__("the project's rate limit is reached (429)")
 
 

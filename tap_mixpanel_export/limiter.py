@@ -185,22 +185,6 @@ class QueryLimiter:
 
         return self._locked(look)
 
-    def seconds_until_hour_allows(self) -> float:
-        """Say in how many seconds the oldest query of the last hour leaves it; 0 if there is none.
-
-        A 429 "too many export requests in the last hour" although there is room here means that
-        somebody else uses the project's quota too. When they leave room is not known here; that
-        the oldest query known here makes room by leaving the hour, is.
-
-        Raises:
-            QuotaFileError: When the quota file cannot be used any more.
-        """
-
-        def look(ledger: Ledger, now: float) -> float:
-            return ledger.sent[0] + self._hour - now if ledger.sent else 0.0
-
-        return self._locked(look)
-
     def close(self) -> None:
         """Close the quota file. The limiter must not be used afterwards."""
         if self._file is not None:

@@ -31,6 +31,8 @@ HOSTS = {
 """Hosts of the export API by region, where a project's data is kept (Mixpanel's OpenAPI file)."""
 
 _DEFAULT_START = timedelta(days=30)
+# Days; more than Mixpanel is old, less than a date can be moved by.
+_LONGEST_LOOKBACK = 100_000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -139,7 +141,7 @@ def check_settings(
         end=end,
         end_is_day=end_is_day,
         where=settings.get("where"),
-        lookback=timedelta(days=settings["lookback_days"]),
+        lookback=timedelta(days=min(settings["lookback_days"], _LONGEST_LOOKBACK)),
         max_window_days=settings["max_window_days"],
         max_concurrent_queries=settings["max_concurrent_queries"],
         max_queries_per_hour=settings["max_queries_per_hour"],

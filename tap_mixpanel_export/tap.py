@@ -15,7 +15,7 @@ from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from tap_mixpanel_export.auth import PROJECT_SECRETS_END
-from tap_mixpanel_export.errors import SettingsError
+from tap_mixpanel_export.errors import SettingsError, StateError
 from tap_mixpanel_export.settings import HOSTS, ExportSettings, check_settings, load_columns
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.writer import MessageWriter
@@ -267,6 +267,22 @@ class TapMixpanelExport(Tap):
         if not isinstance(self.message_writer, MessageWriter):
             raise TypeError("the tap writes blocks of messages; use its own MessageWriter")
         return self.message_writer
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state of an earlier run.
+
+        Raises:
+            StateError: It is none.
+        """
+        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+        if not isinstance(bookmarks, dict) or not all(
+            isinstance(bookmark, dict) for bookmark in bookmarks.values()
+        ):
+            raise StateError(
+                'state: it is not of the form {"bookmarks": {"events": {…}}}; mend it, or start '
+                "without a state"
+            )
+        super().load_state(state)
 
     def discover_streams(self) -> Sequence[Stream]:
         """The stream `events`, with the columns of the mapping.

@@ -252,19 +252,6 @@ def test_retry_after_is_seconds_or_a_time_of_the_services_clock(start, header, s
     assert caught.value.retry_after == seconds
 
 
-@pytest.mark.parametrize(
-    ("text", "hourly"),
-    [
-        ("too many export requests in the last hour", True),
-        ("Project exceeded rate limits", False),
-    ],
-)
-def test_a_429_tells_which_limit_is_reached(start, text, hourly):
-    with pytest.raises(RateLimitedError) as caught:
-        exported(endpoint_of(start(Fault("status", status=429, text=text))))
-    assert caught.value.hourly is hourly
-
-
 def test_the_limits_of_the_service_are_rate_limits(start):
     sandbox = start(limits=Limits())
     for _ in range(3):

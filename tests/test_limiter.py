@@ -192,22 +192,10 @@ def test_pause_asked_for_during_a_wait_prolongs_it(time):
     assert time.true - START == pytest.approx(30)
 
 
-def test_seconds_until_hour_allows_is_the_life_of_the_oldest_query(time):
-    limiter = limiter_on(time)
-    assert limiter.seconds_until_hour_allows() == 0
-    limiter.acquire()
-    time.pass_(600)
-    limiter.acquire()
-    assert limiter.seconds_until_hour_allows() == pytest.approx(HOUR - 600)
-    time.pass_(HOUR - 600)
-    assert limiter.seconds_until_hour_allows() == pytest.approx(600)
-
-
 def test_asking_counts_nothing(time):
     limiter = limiter_on(time, max_per_hour=1)
     for _ in range(5):
         assert limiter.seconds_until_free() == 0
-        assert limiter.seconds_until_hour_allows() == 0
 
 
 def test_scaled_hour_and_second(time):

@@ -65,7 +65,6 @@ def test_projects_in_one_file_have_quotas_of_their_own(time, quota_file):
         assert other.seconds_until_free() == 0
         other.acquire()
         assert time.waits == []
-        assert one.seconds_until_hour_allows() == pytest.approx(HOUR)
         assert one.seconds_until_free() == pytest.approx(HOUR)
 
 

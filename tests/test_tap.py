@@ -10,6 +10,7 @@ import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_mixpanel_export.command import run
+from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.tap import TapMixpanelExport
 
@@ -391,3 +392,11 @@ def test_a_run_with_a_project_secret_warns_once_with_the_dates(command, file):
         assert "retired on 2027-03-03; create a service account" in warning
         _, _, err = command("--config", file("config.json", config), "--discover")
         assert "deprecated" not in err
+
+
+@pytest.mark.parametrize(
+    "state", [{"bookmarks": []}, {"bookmarks": None}, {"bookmarks": {"events": "x"}}]
+)
+def test_a_state_of_another_form_is_refused(state):
+    with pytest.raises(StateError, match="state"):
+        TapMixpanelExport(config={}, state=state, validate_config=False)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 from xdm_samples import (
     SIGN_UP,
     Files,
@@ -17,7 +19,7 @@ from xdm_samples import (
     schema_message,
 )
 
-from tap_mixpanel_export.xdm import event_source
+from tap_mixpanel_export.xdm import cli, event_source
 from tap_mixpanel_export.xdm.cli import main
 
 RAW_EVENT = {"event": "Sign up", "properties": {"time": 1, "plan": "gold", "n": 1.50}}
@@ -116,6 +118,20 @@ def test_preview_shows_the_schema_and_ten_records(singer_file):
     assert len(found["records"]) == 3
     assert found["records"][0]["_extconndev"]["item_price"] == "12.5"
     assert found["schema"]["required"] == ["_id", "timestamp"]
+
+
+def test_preview_shows_values_as_they_are(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text(raw({**SIGN_UP, "distinct_id": "[/red] [bold]u1"}) + "\n")
+    assert "[/red] [bold]u1" in invoke("preview", "--input", str(path)).stdout
+
+
+def test_preview_cuts_nothing_off_on_a_narrow_terminal(monkeypatch, singer_file):
+    monkeypatch.setattr(cli, "_console", lambda: Console(width=80))
+    told = invoke("preview", "--input", singer_file, "--limit", "1").stdout
+    assert "…" not in told
+    assert max(map(len, told.splitlines())) <= 80
+    assert re.search(r"timestamp +│ 2022-05-16T18:20:00Z", told)
 
 
 def test_preview_counts_what_does_not_fit(tmp_path):

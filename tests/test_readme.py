@@ -1,0 +1,293 @@
+"""The README is true: each command and snippet in it works, each name and figure is right."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+from collections import deque
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from meltano_project import BIN, ROOT, environment
+from readme import ELSEWHERE, Follower, blocks, prose, read
+
+from tap_mixpanel_export import download, repeats
+from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
+from tap_mixpanel_export.settings import HOSTS
+from tap_mixpanel_export.timezones import load_zone, wall_to_instant
+from tap_mixpanel_export.windows import SAFETY_MARGIN, Planner, Span
+from tap_mixpanel_export.xdm.columns import derive_columns
+from tap_mixpanel_export.xdm.mapper import CONVERSION_WARNING, XdmMapper
+from tap_mixpanel_export.xdm.mapping import load_mapping
+from tap_mixpanel_export.xdm.rejects import MISSING_FIELD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UTC = timezone.utc
+# After the state that the README shows, so that time can go on from it.
+EVENING = datetime(2026, 11, 22, 20, tzinfo=UTC)
+TARGETS = ROOT / "tests" / "targets"
+STATE_KEYS = {"replication_key", "replication_key_value", "processed_before"}
+
+
+@pytest.fixture(scope="module")
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("docs_readme", ROOT / "docs" / "readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def about(generator) -> dict[str, Any]:
+    return generator.about()
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory) -> Path:
+    """Programs of an environment with `target-jsonl`, which the README tells to install."""
+    venv = tmp_path_factory.mktemp("loader") / "venv"
+    for command in (
+        ["venv", "--python", BIN / "python", venv],
+        ["pip", "install", "--python", venv / "bin" / "python", "target-jsonl==0.1.4"],
+    ):
+        subprocess.run([BIN / "uv", "--quiet", *command], check=True, env=environment())
+    return venv / "bin"
+
+
+def code(text: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def follow(chapter: str, folder: Path, sandbox: Sandbox, **settings: str) -> Follower:
+    known = {
+        "SECRET": "quiet",
+        "FIELD_GROUP_ID": "https://x/group",
+        "SCHEMA_ID": "https://x/schema",
+    }
+    follower = Follower(folder / "clone", sandbox, {**known, **settings})
+    for block in blocks():
+        if block.chapter == chapter:
+            follower.follow(block)
+    return follower
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_mapping_leads_from_a_mapping_set_to_experience_events(tmp_path):
+    with Sandbox() as sandbox:
+        done = follow("Mapping and XDM", tmp_path, sandbox)
+    flat = json_lines(done.root / "output" / "events.jsonl")
+    events = json_lines(done.root / "output" / "mixpanel_experience_events.jsonl")
+    assert len(flat) == len(events) == len({event["_id"] for event in events}) > 2000
+    assert all(len(row) == 11 for row in flat)
+    assert all(event["_acme"]["origin"] == "mixpanel" for event in events)
+    assert {"no/Oslo", "jp/東京都"} <= {event["_acme"].get("place") for event in events}
+    assert any(isinstance(event["_acme"].get("cart_total"), float) for event in events)
+    inferred = load_mapping(done.root / "mapping.json", done.root / "field_group.json")
+    assert "$city" in {column.name for column in derive_columns(inferred)}
+    assert done.said.count("no problem") == 2
+    assert "First 10 records" in done.said
+    assert '"_acme"' in done.said
+    assert '{\n      "$ref": "https://x/group"\n    }' in done.said
+    assert '"xdm:sourceSchema": "https://x/schema"' in done.said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_install_works_with_meltano_and_without(tmp_path, loader):
+    with Sandbox() as sandbox:
+        path = f"{loader}:{environment()['PATH']}"
+        done = follow("Install", tmp_path, sandbox, PATH=path)
+    own = done.root / "own"
+    assert "SECRET='quiet'" in (own / ".env").read_text()
+    assert json.loads((own / "state.json").read_text())["bookmarks"]["events"].keys() == STATE_KEYS
+    loaded = [json_lines(path) for path in sorted(own.glob("events-*.jsonl"))]
+    rows = [row["event_id"] for run in loaded for row in run]
+    assert len(set(rows)) > 2000
+    # The second run went on from the state of the first one.
+    assert len(rows) < 1.1 * len(set(rows))
+    assert '"type":"RECORD"' in done.said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "chapter",
+    sorted({block.chapter for block in blocks()} - {"Install", "Mapping and XDM"}),
+)
+def test_the_other_chapters_work(chapter, tmp_path):
+    with Sandbox(clock=SandboxClock.fixed(EVENING)) as sandbox:
+        follow(chapter, tmp_path, sandbox)
+        statuses = {request.status for request in sandbox.requests}
+    assert statuses == ({200} if chapter in {"Late events", "Scaling"} else set())
+
+
+def test_no_block_is_of_a_kind_that_is_not_tested():
+    of_targets = {path.read_text().strip() for path in TARGETS.rglob("*.*")}
+    executed = {"console", "yaml", "json"}
+    for block in blocks():
+        if block.language in {"sql", "sh"}:
+            # tests/test_targets.py runs these files.
+            assert block.text.strip() in of_targets, f"line {block.line}"
+        else:
+            assert block.language in executed, f"line {block.line}: {block.language or 'no kind'}"
+
+
+def test_commands_that_are_not_run_here_are_run_where_the_table_says():
+    for file, how in ELSEWHERE.values():
+        assert how in (ROOT / file).read_text()
+    inline = [snippet for snippet in code(prose()) if snippet.startswith("uv run ")]
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert [snippet for snippet in inline if snippet not in ci] == []
+
+
+def test_the_table_of_settings_is_what_the_tap_says(generator, about):
+    assert read() == generator.render(read(), about), "run python docs/readme.py"
+
+
+def table(chapter: str, heading: str) -> list[list[str]]:
+    """Rows of the table of a chapter whose heading begins like this."""
+    (text,) = re.findall(rf"^## {chapter}\n(.*?)(?=^## |\Z)", prose(), re.DOTALL | re.MULTILINE)
+    rows = re.search(rf"^\| {re.escape(heading)}.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1].splitlines()]
+
+
+def test_every_name_in_the_text_is_one_of_the_project(about):
+    columns = {column.name for column in derive_columns(load_mapping())}
+    others = table("Authentication", "there")
+    known = {
+        *about["settings"]["properties"],
+        *XdmMapper.config_jsonschema["properties"],
+        *columns,
+        *STATE_KEYS,
+        "event_id",
+        "TAP_MIXPANEL_EXPORT_PROJECT_ID",
+        # Given by the examples.
+        "cart_total",
+        "FIELD_GROUP_ID",
+        "SCHEMA_ID",
+        # Of the other tap, of loaders, of Meltano and of requests.
+        *(name.partition(":")[0] for row in others for name in code(row[0])),
+        "do_timestamp_file",
+        "file_naming_scheme",
+        "overwrite_behavior",
+        "pip_url",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "REQUESTS_CA_BUNDLE",
+    }
+    names = set(re.findall(r"`([A-Za-z]+(?:_[A-Za-z]+)+)(?:`|: )", prose()))
+    assert names - known == set()
+    ours = {name.partition(":")[0] for row in others for name in code(row[1])}
+    assert ours - {"events", "properties"} <= set(about["settings"]["properties"])
+
+
+def test_the_columns_in_the_table_are_those_of_the_stream():
+    names = [name for row in table("What comes out", "column") for name in code(row[0])]
+    columns = {column.name for column in derive_columns(load_mapping())}
+    assert set(names) == {"event_id", "timestamp", "properties"} | columns
+    assert f"the {len(columns)} attributes" in re.sub(r"\s+", " ", prose())
+
+
+def test_the_hosts_in_the_table_are_those_of_the_tap():
+    rows = table("Regions, hosts, proxies", "`region`")
+    assert {code(region)[0]: code(host)[0] for region, host in rows} == HOSTS
+
+
+def test_options_in_the_text_are_those_of_the_commands():
+    told = "".join(
+        subprocess.run(
+            [BIN / name, *more, "--help"], check=True, capture_output=True, text=True
+        ).stdout
+        for name, *more in (
+            ["mixpanel-sandbox"],
+            ["mixpanel-xdm", "infer"],
+            ["tap-mixpanel-export"],
+            ["meltano", "run"],
+        )
+    )
+    options = {
+        o for snippet in code(prose()) for o in re.findall(r"(?<!\S)--[a-z][a-z-]*", snippet)
+    }
+    assert {option for option in options if option not in told} == set()
+
+
+def test_links_lead_somewhere():
+    text = prose()
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        elif not link.startswith("https://"):
+            assert (ROOT / link.partition("#")[0]).exists(), link
+
+
+def test_modules_named_as_the_way_of_an_event_exist():
+    (way,) = re.findall(r"way of an event.*?maps", read(), re.DOTALL)
+    package = ROOT / "tap_mixpanel_export"
+    for name in code(way):
+        assert (package / f"{name}.py").exists() or (package / name).is_dir(), name
+
+
+def queries_of_five_years() -> int:
+    """How many windows a small project's five years take."""
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    planner = Planner(
+        Span(
+            zone=UTC,
+            start=now - timedelta(days=5 * 365),
+            start_is_given=True,
+            end=None,
+            end_is_day=False,
+            last_day=None,
+            bookmark=None,
+            lookback=timedelta(days=5),
+            max_days=30,
+        )
+    )
+    planner.start_clock(now)
+    in_flight, count = deque(), 0
+    while (window := planner.next()) is not None:
+        count += 1
+        in_flight.append(window)
+        # Two of them while windows grow: the second one is planned before the first one is done.
+        if len(in_flight) == 2:
+            planner.observe(in_flight.popleft(), 10_000)
+    return count
+
+
+def test_figures_in_the_text_are_those_of_the_code(about):
+    defaults = {
+        name: schema.get("default") for name, schema in about["settings"]["properties"].items()
+    }
+    wall = datetime(2022, 5, 17, 22, 5, 48)  # noqa: DTZ001 - what the project's clocks show
+    instant = wall_to_instant(wall, load_zone("America/Los_Angeles"))
+    claims = [
+        f"(the window is asked for again, up to {download._TRIES_OF_SEVERAL_DAYS} times",
+        f"({download._TRIES_OF_ONE_DAY} for one day)",
+        f"else 1 s doubling to {download._LONGEST_WAIT} s",
+        f"first request less {SAFETY_MARGIN // timedelta(minutes=1)} minutes",
+        f"plus {repeats._ENTRY.size} bytes an event",
+        f"grow up to {defaults['max_window_days']} days",
+        f"the `lookback_days` ({defaults['lookback_days']}:",
+        f"`error_threshold_percent` ({defaults['error_threshold_percent']})",
+        f"{defaults['max_queries_per_hour']} queries an hour and 3 a second",
+        f"some {round(queries_of_five_years(), -1)} queries",
+        f"comes as {int(wall.replace(tzinfo=UTC).timestamp())}",
+        f"the instant is {int(instant.timestamp())}",
+        f"`{CONVERSION_WARNING}`",
+        f"`{MISSING_FIELD}`",
+    ]
+    text = re.sub(r"\s+", " ", read())
+    assert [claim.lstrip("(") for claim in claims if claim.lstrip("(") not in text] == []
