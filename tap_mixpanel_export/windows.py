@@ -179,11 +179,6 @@ class Planner:
         self._next_day = last + _DAY
         return self._new_window(first, last)
 
-    def days_left(self) -> int:
-        """Days that no window has been made for; 0 while today is unknown."""
-        lookback = sum(window.days for window in self._lookback)
-        return lookback + max(0, (self._last_day() - self._next_day) // _DAY + 1)
-
     def windows_left(self) -> int:
         """An estimate of the windows still to be made."""
         days = max(0, (self._last_day() - self._next_day) // _DAY + 1)
