@@ -217,7 +217,7 @@ json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)  # JSON has no others
     | st.text(max_size=12)
     | st.sampled_from([*BOOLEAN_WORDS, "12", "-1.5", "2022-05-16", "2022-05-16T10:00:00"]),
     lambda children: (
