@@ -282,6 +282,24 @@ def test_an_end_before_the_bookmark_leaves_the_state_as_it_is(sandbox, clock):
     assert names(run(sandbox, second.state())) == ["late"]
 
 
+def test_an_end_at_the_bookmark_moves_the_watermark_and_loses_nothing(sandbox, clock):
+    # Such a run sees all that is late; what it does not see lies past the bookmark.
+    end = datetime(2026, 3, 11, tzinfo=UTC)
+    first = run(sandbox, end_date=end.isoformat())
+    clock.advance(DAY)
+    sandbox.add([late(end + n * DAY / 2, NOW + timedelta(hours=1), f"{n}") for n in (-1, 1)])
+    second = run(sandbox, first.state(), end_date=end.isoformat())
+    # A bookmark that starts a day says nothing of the events at that very instant.
+    assert names(second) == ["-1", "10-0"]
+    (bookmark,) = {b["replication_key_value"] for b in first.bookmarks[-1:] + second.bookmarks}
+    assert bookmark == end.isoformat()
+    assert second.bookmarks[-1]["processed_before"] == (clock.now() - MARGIN).isoformat()
+    third = run(sandbox, second.state())
+    assert upsert([first, second, third]).keys() == truth(sandbox).keys()
+    again = first.ids + second.ids + third.ids - truth(sandbox)
+    assert again.keys() <= {record["event_id"] for record in second.records}
+
+
 @pytest.mark.parametrize("windows_done", range(4))
 def test_a_run_that_ends_within_the_lookback_is_repeated_from_its_start(
     sandbox, clock, windows_done

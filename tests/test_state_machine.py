@@ -167,21 +167,17 @@ class Project(RuleBasedStateMachine):
     @rule(share=st.sampled_from([0, 0.1, 0.5, 0.9, 1]), by_day=st.booleans())
     def run_has_an_end(self, share, by_day):
         """Somewhere between what is done and now, or at the end of a day there."""
-        done = self.start
-        if self.state is not None:
-            done = instant(self.state["bookmarks"]["events"]["replication_key_value"])
+        done = self.bookmark()
         end = (done + share * (self.clock.now() - done)).replace(microsecond=0)
         end = end.astimezone(self.zone or UTC)
         self.run(end_date=end.date().isoformat() if by_day else end.isoformat())
 
-    @precondition(lambda self: self.state is not None)
+    @precondition(lambda self: self.bookmark() > self.start)
     @rule(days=st.integers(1, 3))
     def run_ends_before_the_bookmark(self, days):
+        """Nothing moves: such a run does not see all that is late."""
         before = self.state
-        end = max(
-            self.start, instant(before["bookmarks"]["events"]["replication_key_value"]) - days * DAY
-        )
-        self.run(end_date=end.isoformat())
+        self.run(end_date=max(self.start, self.bookmark() - days * DAY).isoformat())
         assert self.state == before
 
     @invariant()
@@ -190,6 +186,12 @@ class Project(RuleBasedStateMachine):
             assert self.written <= {
                 facts(line, self.zone or UTC)[0] for line in self.sandbox.visible()
             }
+
+    def bookmark(self):
+        """The start when there is no state yet."""
+        if self.state is None:
+            return self.start
+        return instant(self.state["bookmarks"]["events"]["replication_key_value"])
 
     def run(self, **settings):
         before = self.state
