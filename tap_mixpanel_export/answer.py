@@ -187,7 +187,7 @@ class Answer:
         if self._done is not None and min(instants) <= self._done:
             counts.late += sum(map(self._done.__ge__, instants))
         if self._repeats is not None:
-            self._repeats.add_block(records.keys, processed, self._spool.count)
+            self._repeats.add(records.keys, processed, self._spool.count)
         self._spool.write_text(records.text, written)
 
 

@@ -14,18 +14,23 @@ import msgspec
 from msgspec import Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 ABSENT = Raw(b"null")
 """Stands for a property that an event does not have; told from an exported null by identity."""
 
 # What Mixpanel writes before and after the event's name, and at the end of a line.
-_BETWEEN = b',"properties":{'
+_BETWEEN = b'","properties":{'
 _BEFORE = b'{"event":"'
 _AFTER = b"}}"
-_ESCAPED = re.compile(r'[\\"\x00-\x1f]')
 _NAME = len(_BEFORE)
 _TO_PROPERTIES = len(_BETWEEN) - 1
+_PROPERTIES = b'"properties"'
+_TO_MEMBER = len('",')
+# From the end of one `properties` to the end of a line that has another one.
+_SECOND = len('},"properties":{}}')
+_ESCAPED = re.compile(r'[\\"\x00-\x1f]')
+_skip_value = msgspec.json.Decoder(Raw).decode
 
 
 class Event(NamedTuple):
@@ -62,9 +67,10 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
             parts = decode_usual(line)
         except (msgspec.MsgspecError, RecursionError):
             return _decode_unusual(line, properties)
-        if not (starts := find_all_properties([line])):
+        name = bytes(parts.event)
+        if not (starts := find_all_properties([line], [len(name) - len('""')])):
             return _decode_unusual(line, properties)
-        return Event(bytes(parts.event), line[starts[0] : -1], values_of(parts.properties))
+        return Event(name, line[starts[0] : -1], values_of(parts.properties))
 
     return decode
 
@@ -102,28 +108,46 @@ def _line_decoder(fields: Sequence[tuple[str, Any, Any]], event: Any) -> msgspec
     return msgspec.json.Decoder(line)
 
 
-def find_all_properties(lines: Sequence[bytes]) -> list[int]:
+def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[int]:
     """Where the text of `properties` begins in each line, without reading the lines again.
 
-    In front of it stands nothing but the event's name, a string, in which quotes are escaped: the
-    first place that looks like the border is the border. The text ends before the last character.
+    In front of it stands nothing but the event's name, a string, in which quotes are escaped: a
+    place that looks like the border is the border. The text ends before the last character.
 
     Args:
         lines: Lines that a decoder took, with a string for `event`.
+        lengths: How many characters each event's name has; with escapes and beyond ASCII it takes
+            more bytes than that.
 
     Returns:
         The indices; fewer than lines when a line is not laid out as Mixpanel does it.
     """
     return [
-        border + _TO_PROPERTIES
-        for line in lines
+        at + _TO_PROPERTIES
+        for line, length in zip(lines, lengths, strict=True)
         if line.startswith(_BEFORE)
+        and (
+            line.startswith(_BETWEEN, at := _NAME + length)
+            or (at := line.find(_BETWEEN, _NAME)) > 0
+        )
         and line.endswith(_AFTER)
-        and (border := line.find(_BETWEEN, _NAME)) > 0
         # Of a repeated `properties` the last one counts: that is not for this short cut. Most
-        # lines have no other brace, and to look for one character is quick.
-        and (line.find(b"{", border + len(_BETWEEN)) < 0 or line.rfind(_BETWEEN) == border)
+        # lines have a brace only near the end, and to look for one character is quick.
+        and (
+            line.find(b"}", at) > len(line) - _SECOND
+            or line.rfind(_PROPERTIES) == at + _TO_MEMBER
+            or _is_one_value(line[at + _TO_PROPERTIES : -1])
+        )
     ]
+
+
+def _is_one_value(text: bytes) -> bool:
+    """Whether a text is one JSON value, and not the end of one and the start of another."""
+    try:
+        _skip_value(text)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:

@@ -25,7 +25,9 @@ _values_of = msgspec.structs.astuple
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 _QUOTE = ord('"')
+_TEXT_STARTS = frozenset(b'"n')
 _NUMBER = frozenset(b"-0123456789")
+_TEXT = str | None
 _TEXT_TYPES = frozenset({str, NoneType})
 
 # What 64 bits hold, as no more is kept of a processing time.
@@ -40,7 +42,7 @@ class RecordBlock(NamedTuple):
 
     Attributes:
         text: The records, each a JSON object and `\n`; `event_id` and `timestamp` come first.
-        keys: What tells repeats of each event: its digest or a part of it; None without an
+        keys: What tells repeats of each event: its digest; None without an
             `$insert_id`, when nothing tells a repeat from another event.
         instants: When each occurred, milliseconds since the epoch.
         processed: When Mixpanel processed each, milliseconds since the epoch; None when it does
@@ -60,6 +62,8 @@ class BlockMaker:
     all lines before the next step, most of them inside of C: a call for each line costs as much as
     the work. It takes only what needs no thought, and leaves a block with anything else in it to
     its caller.
+
+    Text columns are read as strings, until something else turns up in them.
 
     Args:
         cells: The columns to write.
@@ -85,21 +89,20 @@ class BlockMaker:
         properties: Callable[[bytes], Raw] | None,
         convert: Callable[[ColumnCell, bytes], Raw],
     ) -> None:
-        kinds = [
+        self._names = names
+        self._any_kinds = [
             _kind(name, [cell.kind for cell in cells if cell.place == place])
             for place, name in enumerate(names)
         ]
-        self._decode = lines_decoder(
+        self._decode_any = self._decoder(self._any_kinds)
+        self._written = cells
+        texts = {cell.place for cell in cells if cell.is_text}
+        self._expect(
             [
-                (name, kind, ABSENT if kind is Raw else None)
-                for name, kind in zip(names, kinds, strict=True)
+                _TEXT if kind is Raw and place in texts else kind
+                for place, kind in enumerate(self._any_kinds)
             ]
         )
-        kinds.append(str)
-        # What msgspec has not checked while reading needs a look.
-        self._cells = [
-            (cell, cell.kind is None or cell.kind != kinds[cell.place]) for cell in cells
-        ]
         self._record = record
         self._instants = instants
         self._is_wanted = is_wanted
@@ -119,12 +122,15 @@ class BlockMaker:
         if not lines[-1]:
             lines.pop()
         try:
-            events = self._decode(text)
+            events = self._events(text)
         except (msgspec.MsgspecError, RecursionError):
             return None
-        starts = find_all_properties(lines)
-        # With that layout, as many events as lines are one on each.
-        if not 0 < len(starts) == len(lines) == len(events):
+        # With the usual layout, as many events as lines are one on each.
+        if not 0 < len(events) == len(lines):
+            return None
+        names = list(map(_name_of, events))
+        starts = find_all_properties(lines, map(len, names))
+        if len(starts) != len(lines):
             return None
         columns = list(zip(*map(_values_of, map(_properties_of, events)), strict=True))
         times, distinct_ids, _, processed = columns[:4]
@@ -140,13 +146,60 @@ class BlockMaker:
             starts,
             timestamps,
             instants,
-            list(map(_name_of, events)),
+            names,
             *columns,
         ]
         if not self._wants_all(instants, processed):
             wanted = list(map(self._is_wanted, instants, processed))
             parts = [list(compress(part, wanted)) for part in parts]
         return self._make(*parts)
+
+    def _events(self, text: bytes) -> list[Any]:
+        """Decode lines.
+
+        Raises:
+            msgspec.MsgspecError: One of them is not a usual one.
+        """
+        try:
+            return self._decode(text)
+        except msgspec.ValidationError:
+            if self._kinds == self._any_kinds:
+                raise
+        events = self._decode_any(text)
+        values = list(zip(*map(_values_of, map(_properties_of, events)), strict=True))
+        # What held something else than strings is likely to do so again.
+        self._expect(
+            [
+                any_kind if any_kind is Raw and not _are_texts(values[place]) else kind
+                for place, (kind, any_kind) in enumerate(
+                    zip(self._kinds, self._any_kinds, strict=True)
+                )
+            ]
+        )
+        return self._decode(text)
+
+    def _expect(self, kinds: list[Any]) -> None:
+        """Read properties as these types from now on."""
+        self._kinds = kinds
+        self._decode = self._decoder(kinds)
+        # What msgspec has not checked while reading needs a look. The event's name comes last.
+        read = [*kinds, str]
+        self._cells = [
+            (
+                cell,
+                not (cell.is_text and read[cell.place] in {str, _TEXT})
+                and (cell.kind is None or cell.kind != read[cell.place]),
+            )
+            for cell in self._written
+        ]
+
+    def _decoder(self, kinds: Sequence[Any]) -> Callable[[bytes], list[Any]]:
+        return lines_decoder(
+            [
+                (name, kind, ABSENT if kind is Raw else None)
+                for name, kind in zip(self._names, kinds, strict=True)
+            ]
+        )
 
     def _wants_all(self, instants: Sequence[int], processed: Sequence[int | None]) -> bool:
         """Whether all events are wanted: two look-ups instead of one for each."""
@@ -204,9 +257,11 @@ class BlockMaker:
             # Of the values that are no strings most are numbers, which need but quotes.
             return [
                 value
-                if value is ABSENT or (text := bytes(value))[0] == _QUOTE
+                if value is ABSENT
                 else Raw(b'"%b"' % text)
-                if text[0] in _NUMBER
+                if (text := bytes(value))[0] in _NUMBER
+                else value
+                if text[0] == _QUOTE
                 else self._converted(cell, value)
                 for value in values
             ]
@@ -234,6 +289,10 @@ def _kind(name: str, kinds: Sequence[Any]) -> Any:
     if name == "$insert_id":
         return str | None
     return kinds[0] if len(kinds) == 1 and kinds[0] is not None else Raw
+
+
+def _are_texts(values: Sequence[Raw]) -> bool:
+    return all(value is ABSENT or bytes(value)[0] in _TEXT_STARTS for value in values)
 
 
 def _digests(identities: Iterable[tuple[str, int, str | int, str]]) -> list[bytes]:

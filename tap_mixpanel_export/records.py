@@ -37,14 +37,11 @@ _encode = msgspec.json.Encoder().encode
 _QUOTE = ord('"')
 _NO_INSERT_IDS = (b'""', b"null")
 
-KEY_BYTES = 16
-"""How much of an event's SHA-256 tells it from others."""
-
 Record = tuple[bytes, bytes | None, int, int | None]
 """A finished record, as a plain tuple because there are so many.
 
 - Its text: a JSON object in one line; `event_id` and `timestamp` come first.
-- What tells repeats of the event: a part of its digest; None without an `$insert_id`, when nothing
+- What tells repeats of the event: its digest; None without an `$insert_id`, when nothing
   tells a repeat from another event.
 - When it occurred, milliseconds since the epoch.
 - When Mixpanel processed it, milliseconds since the epoch; None when it does not say.
@@ -138,7 +135,7 @@ class RecordMaker:
         for key, instant, processed in zip(
             block.keys, block.instants, block.processed, strict=True
         ):
-            return block.text[:-1], key and key[:KEY_BYTES], instant, processed
+            return block.text[:-1], key, instant, processed
         return None
 
     def _make_any(self, line: bytes) -> Record | None:
@@ -177,7 +174,7 @@ class RecordMaker:
         if self._properties is not None:
             cells.append(self._properties(event.properties))
         text = _encode(self._record(digest.hex(), timestamp.decode(), *cells))
-        return text, digest[:KEY_BYTES] if is_identified else None, instant, processed
+        return text, digest if is_identified else None, instant, processed
 
     def _convert(self, cell: ColumnCell, text: bytes) -> Raw:
         if text == NULL:

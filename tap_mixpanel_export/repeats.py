@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import struct
 import tempfile
+from array import array
 from itertools import compress
-from typing import IO, TYPE_CHECKING
-
-from tap_mixpanel_export.records import KEY_BYTES
+from operator import itemgetter
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tap_mixpanel_export.records import Record
+KEY_BYTES = 32
+"""Size of a key: a whole SHA-256, of which no two are equal by chance."""
 
-# Two of twenty million keys are equal by chance with p < 1e-24.
-_ENTRY = struct.Struct(f"<{KEY_BYTES}sqI")
-# A window of 20 million events has 80,000 in each: 25 MB when one is looked at.
+# A window of 20 million events has 80,000 in each: 15 MB when one is looked at.
 _PARTITIONS = 256
-_BUFFERED = 4 * 1024 * 1024
+# Events; 6 MB.
+_BUFFERED = 65_536
+
+
+class _Segment(NamedTuple):
+    """Where events of one partition are in the file: keys, then times, then ordinals."""
+
+    offset: int
+    events: int
 
 
 class Repeats:
@@ -28,14 +34,15 @@ class Repeats:
     `$insert_id`) the latest processed counts; the first of those that are equal in that, too.
 
     Which copy that is, is known when the last one has been seen. Until then the keys are kept, in
-    partitions of a temporary file as soon as they are many: memory stays the same for a thousand
-    and for a hundred million events, disk need is 28 bytes an event.
+    partitions of a temporary file as soon as they are many: memory stays the same for a hundred
+    thousand and for a hundred million events, disk need is 44 bytes an event.
     """
 
     def __init__(self) -> None:
-        self._buffers = [bytearray() for _ in range(_PARTITIONS)]
-        self._segments: list[list[tuple[int, int]]] = [[] for _ in range(_PARTITIONS)]
-        self._room = _BUFFERED // _ENTRY.size
+        self._keys: list[bytes] = []
+        self._processed = array("q")
+        self._ordinals = array("I")
+        self._segments: list[list[_Segment]] = [[] for _ in range(_PARTITIONS)]
         self._file: IO[bytes] | None = None
 
     def close(self) -> None:
@@ -43,26 +50,18 @@ class Repeats:
         if self._file is not None:
             self._file.close()
 
-    def add(self, records: Sequence[Record], first: int) -> None:
-        """Note records that are written.
-
-        Args:
-            records: Some records in order of writing.
-            first: The number of the first one in the window, from 0; below 2**32.
-        """
-        self.add_block([key for _, key, _, _ in records], [at for _, _, _, at in records], first)
-
-    def add_block(
+    def add(
         self, keys: Sequence[bytes | None], processed: Sequence[int | None], first: int
     ) -> None:
         """Note records that are written, in order of writing.
 
         Args:
-            keys: Their keys, of which the first `KEY_BYTES` count.
+            keys: Their keys; None for events that are never repeats.
             processed: When they were processed.
             first: The number of the first one in the window, from 0; below 2**32.
         """
         if None in processed:
+            # Older than any that says when it was processed.
             processed = [-1 if at is None else at for at in processed]
         ordinals: Sequence[int] = range(first, first + len(keys))
         if None in keys:
@@ -70,51 +69,68 @@ class Repeats:
             keys = list(compress(keys, known))
             processed = list(compress(processed, known))
             ordinals = list(compress(ordinals, known))
-        buffers = self._buffers
-        # The format cuts the keys to their length.
-        for entry in map(_ENTRY.pack, keys, processed, ordinals):
-            buffers[entry[0]] += entry
-        self._room -= len(keys)
-        if self._room <= 0:
+        self._keys += keys  # type: ignore[arg-type]  # None is not among them any more
+        self._processed.extend(processed)  # type: ignore[arg-type]
+        self._ordinals.extend(ordinals)
+        if len(self._keys) >= _BUFFERED:
             self._spill()
 
     def superseded(self) -> Iterator[int]:
         """The ordinals of the copies that are not to be written, in no order."""
-        for index in range(_PARTITIONS):
-            yield from self._losers(index)
-
-    def _losers(self, index: int) -> Iterator[int]:
-        entries = self._partition(index)
-        keys = {entries[at : at + KEY_BYTES] for at in range(0, len(entries), _ENTRY.size)}
-        if len(keys) * _ENTRY.size == len(entries):
+        if self._file is None:
+            yield from _losers(self._keys, self._processed, self._ordinals)
             return
-        best: dict[bytes, tuple[int, int]] = {}
-        for key, processed, ordinal in _ENTRY.iter_unpack(entries):
-            known = best.get(key)
-            if known is None:
-                best[key] = (processed, ordinal)
-            elif processed > known[0]:
-                best[key] = (processed, ordinal)
-                yield known[1]
-            else:
-                yield ordinal
-
-    def _partition(self, index: int) -> bytes:
-        pieces = []
-        for offset, length in self._segments[index]:
-            assert self._file is not None  # noqa: S101 - segments exist only in a file
-            self._file.seek(offset)
-            pieces.append(self._file.read(length))
-        pieces.append(bytes(self._buffers[index]))
-        return b"".join(pieces)
+        self._spill()
+        for segments in self._segments:
+            yield from _losers(*_read(self._file, segments))
 
     def _spill(self) -> None:
+        """Move what is in memory to the file, sorted into partitions."""
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        buckets: list[list[int]] = [[] for _ in range(_PARTITIONS)]
+        for index, key in enumerate(self._keys):
+            buckets[key[0]].append(index)
         offset = self._file.seek(0, 2)
-        for index, buffer in enumerate(self._buffers):
-            if buffer:
-                self._segments[index].append((offset, len(buffer)))
-                offset += self._file.write(buffer)
-                self._buffers[index] = bytearray()
-        self._room = _BUFFERED // _ENTRY.size
+        for bucket, segments in zip(buckets, self._segments, strict=True):
+            if not bucket:
+                continue
+            # With the first one twice it gives a tuple in any case.
+            pick = itemgetter(bucket[0], *bucket)
+            segments.append(_Segment(offset, len(bucket)))
+            offset += self._file.write(b"".join(pick(self._keys)[1:]))
+            offset += self._file.write(array("q", pick(self._processed)[1:]).tobytes())
+            offset += self._file.write(array("I", pick(self._ordinals)[1:]).tobytes())
+        self._keys, self._processed, self._ordinals = [], array("q"), array("I")
+
+
+def _read(
+    file: IO[bytes], segments: Iterable[_Segment]
+) -> tuple[list[bytes], array[int], array[int]]:
+    """A partition's keys, times and ordinals."""
+    keys: list[bytes] = []
+    processed, ordinals = array("q"), array("I")
+    for offset, events in segments:
+        file.seek(offset)
+        text = file.read(events * KEY_BYTES)
+        keys += [text[at : at + KEY_BYTES] for at in range(0, len(text), KEY_BYTES)]
+        processed.frombytes(file.read(events * processed.itemsize))
+        ordinals.frombytes(file.read(events * ordinals.itemsize))
+    return keys, processed, ordinals
+
+
+def _losers(
+    keys: Sequence[bytes], processed: Sequence[int], ordinals: Sequence[int]
+) -> Iterator[int]:
+    if len(set(keys)) == len(keys):
+        return
+    best: dict[bytes, tuple[int, int]] = {}
+    for key, at, ordinal in zip(keys, processed, ordinals, strict=True):
+        known = best.get(key)
+        if known is None:
+            best[key] = (at, ordinal)
+        elif at > known[0]:
+            best[key] = (at, ordinal)
+            yield known[1]
+        else:
+            yield ordinal

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_texts import LAYOUTS, names, strings, values
 
-from tap_mixpanel_export.records import KEY_BYTES, RecordMaker
+from tap_mixpanel_export.records import RecordMaker
 from tap_mixpanel_export.sandbox import Event
 from tap_mixpanel_export.sandbox.oddities import HOSTILE, NULL_BYTES, ODDITIES
 from tap_mixpanel_export.settings import load_columns
@@ -31,7 +31,7 @@ def fast(make, block):
         return None
     texts = made.text.split(b"\n")
     assert texts.pop() == b""
-    keys = [key and key[:KEY_BYTES] for key in made.keys]
+    keys = list(made.keys)
     return [
         (parse(text), *rest)
         for text, *rest in zip(texts, keys, made.instants, made.processed, strict=True)

@@ -8,26 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export import repeats
-from tap_mixpanel_export.records import KEY_BYTES
-from tap_mixpanel_export.repeats import Repeats
+from tap_mixpanel_export.repeats import KEY_BYTES, Repeats
 
 
 def key_of(number):
-    return sha256(bytes([number])).digest()[:KEY_BYTES]
-
-
-def record_of(key, processed):
-    return (b"{}", key, 0, processed)
+    return sha256(bytes([number])).digest()
 
 
 def superseded(copies, block=3):
     with closing(Repeats()) as found:
         for first in range(0, len(copies), block):
-            records = [
-                record_of(None if number is None else key_of(number), processed)
-                for number, processed in copies[first : first + block]
-            ]
-            found.add(records, first)
+            numbers, processed = zip(*copies[first : first + block], strict=True)
+            keys = [None if number is None else key_of(number) for number in numbers]
+            found.add(keys, processed, first)
         return list(found.superseded())
 
 
@@ -54,7 +47,7 @@ copies_of_events = st.lists(
 
 @pytest.mark.parametrize("kept_in_memory", [1, 2, 7, 1000])
 def test_the_latest_processed_copy_is_kept_and_the_first_of_equals(kept_in_memory, monkeypatch):
-    monkeypatch.setattr(repeats, "_BUFFERED", kept_in_memory * 28)
+    monkeypatch.setattr(repeats, "_BUFFERED", kept_in_memory)
 
     @given(copies_of_events)
     @settings(max_examples=60, deadline=None)
@@ -70,17 +63,17 @@ def test_keys_that_differ_in_one_bit_are_different_events():
     with closing(Repeats()) as found:
         for ordinal in range(8 * KEY_BYTES):
             key = (1 << ordinal).to_bytes(KEY_BYTES, "big")
-            found.add([record_of(key, 0)], ordinal)
+            found.add([key], [0], ordinal)
         assert list(found.superseded()) == []
 
 
 def test_memory_is_bounded_by_a_file_without_a_name(monkeypatch, tmp_path):
-    monkeypatch.setattr(repeats, "_BUFFERED", 10 * 28)
+    monkeypatch.setattr(repeats, "_BUFFERED", 10)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with closing(Repeats()) as found:
         for ordinal in range(1000):
-            found.add([record_of(key_of(ordinal % 250), ordinal)], ordinal)
-            assert sum(map(len, found._buffers)) < 10 * 28
+            found.add([key_of(ordinal % 250)], [ordinal], ordinal)
+            assert len(found._keys) < 10
         assert sorted(found.superseded()) == list(range(750))
         assert list(tmp_path.iterdir()) == []
         # Nothing is used up by looking.
