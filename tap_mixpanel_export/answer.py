@@ -188,7 +188,7 @@ class Answer:
             counts.late += sum(map(self._done.__ge__, instants))
         if self._repeats is not None:
             self._repeats.add(records.keys, processed, self._spool.count)
-        self._spool.write_text(records.text, written)
+        self._spool.write(records.text, written)
 
 
 def _from_future(instants: Sequence[int], processed: Sequence[int | None]) -> int:

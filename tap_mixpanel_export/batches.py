@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from isal import igzip
-
+from tap_mixpanel_export.spool import Records, pack_member
 from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.xdm.columns import Column
 
-Block = tuple[bytes, int]
-r"""Records joined by ``\n``, and how many they are."""
-
 # Bytes of text that become one row group: large enough to compress well, small enough that memory
 # stays flat.
 _ROW_GROUP = 8 * 1024 * 1024
@@ -31,34 +27,32 @@ class BatchWriter(Protocol):
     """Writes one batch file format."""
 
     suffix: str
+    gzip_level: int | None
+    """How it likes the records best; see `Spool`."""
 
-    def write(self, file: Any, blocks: Iterable[Block]) -> None:
+    def write(self, file: Any, blocks: Iterable[Records]) -> None:
         """Write all records to a file opened for writing bytes."""
 
 
 class JsonLinesWriter:
-    """Gzipped JSON Lines.
+    """JSON Lines, as a rule gzipped.
 
     Args:
-        level: Of the compression, 0 to 3. Level 1 writes some five times faster than the SDK's
-            zlib level 9 and needs a fifth more space.
-        compressed: Whether to compress at all.
+        gzip_level: Of the compression, 0 to 3; None for none. Level 1 writes some five times faster
+            than the SDK's zlib level 9 and needs a fifth more space.
     """
 
-    def __init__(self, level: int, *, compressed: bool = True) -> None:
-        self.suffix = ".json.gz" if compressed else ".json"
-        self._level = level
-        self._compressed = compressed
+    def __init__(self, gzip_level: int | None) -> None:
+        self.suffix = ".json" if gzip_level is None else ".json.gz"
+        self.gzip_level = gzip_level
 
-    def write(self, file: Any, blocks: Iterable[Block]) -> None:
+    def write(self, file: Any, blocks: Iterable[Records]) -> None:
         """Write all records, one a line."""
-        if not self._compressed:
-            for text, _ in blocks:
-                file.write(text + b"\n")
-            return
-        with igzip.IGzipFile(fileobj=file, mode="wb", compresslevel=self._level) as packed:
-            for text, _ in blocks:
-                packed.write(text + b"\n")
+        for records in blocks:
+            if self.gzip_level is None:
+                file.write(records.text)
+            else:
+                file.write(records.member or pack_member(records.text, self.gzip_level))
 
 
 class ParquetWriter:
@@ -70,6 +64,7 @@ class ParquetWriter:
     """
 
     suffix = ".parquet"
+    gzip_level: int | None = None
 
     def __init__(self, columns: Sequence[Column], selected: frozenset[str]) -> None:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and half a second to import
@@ -87,7 +82,7 @@ class ParquetWriter:
             ]
         )
 
-    def write(self, file: Any, blocks: Iterable[Block]) -> None:
+    def write(self, file: Any, blocks: Iterable[Records]) -> None:
         """Write all records, in row groups of some megabytes."""
         import pyarrow.parquet as pq  # noqa: PLC0415 - see above
 
@@ -110,14 +105,14 @@ class ParquetWriter:
         except pa.ArrowInvalid:
             # Arrow's strings are UTF-8, which has no lone surrogates: U+FFFD takes their place. Its
             # parser refuses numbers beyond a double, too: they become infinite.
-            rows = [_replace_surrogates(json.loads(line)) for line in text.split(b"\n")]
+            rows = [_replace_surrogates(json.loads(line)) for line in text.split(b"\n")[:-1]]
             for row in rows:
                 row["timestamp"] = datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00"))
             return pa.Table.from_pylist(rows, schema=self._schema)
 
 
 def write_batches(
-    writer: BatchWriter, config: BatchConfig, name: str, blocks: Iterable[Block]
+    writer: BatchWriter, config: BatchConfig, name: str, blocks: Iterable[Records]
 ) -> Iterator[str]:
     """Write records into files of `batch_size` rows.
 
@@ -139,7 +134,7 @@ def write_batches(
         yield storage.get_url(file_name)
 
 
-def _rotated(blocks: Iterable[Block], size: int) -> Iterator[Iterator[Block]]:
+def _rotated(blocks: Iterable[Records], size: int) -> Iterator[Iterator[Records]]:
     """The same records in groups of `size`; a group is to be used up before the next one."""
     rest = iter(blocks)
     for block in rest:
@@ -148,33 +143,32 @@ def _rotated(blocks: Iterable[Block], size: int) -> Iterator[Iterator[Block]]:
             yield _group(pending, rest, size)
 
 
-def _group(pending: list[Block], rest: Iterator[Block], size: int) -> Iterator[Block]:
+def _group(pending: list[Records], rest: Iterator[Records], size: int) -> Iterator[Records]:
     """Up to `size` records; what is left of the last block stays in `pending`."""
     room = size
     while room:
         block = pending.pop() if pending else next(rest, None)
         if block is None:
             return
-        text, count = block
-        if count > room:
-            lines = text.split(b"\n")
-            pending.append((b"\n".join(lines[room:]), count - room))
-            text, count = b"\n".join(lines[:room]), room
-        yield text, count
-        room -= count
+        if block.count > room:
+            lines = block.text.split(b"\n")
+            pending.append(Records(block.count - room, b"\n".join(lines[room:])))
+            block = Records(room, b"\n".join((*lines[:room], b"")))
+        yield block
+        room -= block.count
 
 
-def _joined(blocks: Iterable[Block]) -> Iterator[bytes]:
+def _joined(blocks: Iterable[Records]) -> Iterator[bytes]:
     texts: list[bytes] = []
     size = 0
-    for text, _ in blocks:
-        texts.append(text)
-        size += len(text)
+    for records in blocks:
+        texts.append(records.text)
+        size += len(records.text)
         if size >= _ROW_GROUP:
-            yield b"\n".join(texts)
+            yield b"".join(texts)
             texts, size = [], 0
     if texts:
-        yield b"\n".join(texts)
+        yield b"".join(texts)
 
 
 def _arrow_type(field: XdmField) -> pa.DataType:

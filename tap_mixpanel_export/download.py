@@ -69,6 +69,7 @@ class Job:
         limiter: The project's quota.
         clock: Learns the service's time.
         make_records: Gives a record maker for a filter; one for each try.
+        gzip_level: How finished records are kept, see `Spool`.
         bookmark: What earlier runs have done.
         where: The user's expression.
         deduplicate: Whether repeats within a window are dropped.
@@ -88,6 +89,7 @@ class Job:
     deduplicate: bool
     diagnostics_dir: Path | None
     stop: threading.Event
+    gzip_level: int | None = None
     late_clause_works: bool = True
     granted: Future[None] = field(default_factory=Future)
     queries: int = 0
@@ -203,7 +205,7 @@ class Downloader:
                 job.note_grant()
 
         with ExitStack() as on_error:
-            spool = on_error.enter_context(Spool())
+            spool = on_error.enter_context(Spool(job.gzip_level))
             answer = Answer(
                 make=job.make_records(selector(window, job.bookmark)),
                 spool=spool,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tap_mixpanel_export.errors import ReportError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tap_mixpanel_export.summary import RunSummary
@@ -65,13 +66,13 @@ class RunReport:
         except OSError as error:
             raise _unwritable(folder, error) from error
 
-    def count(self, records: bytes) -> None:
-        r"""Count records by the UTC day of their timestamp.
+    def count(self, records: Iterable[bytes]) -> None:
+        """Count records by the UTC day of their timestamp.
 
         Args:
-            records: As they are spooled: `event_id` and `timestamp` first, joined by ``\n``.
+            records: As they are spooled: `event_id` and `timestamp` first.
         """
-        self._days.update(record[_DAY] for record in records.split(b"\n"))
+        self._days.update(record[_DAY] for record in records)
 
     def write(self, summary: RunSummary, *, error: str | None) -> None:
         """Write both files, over those of an earlier run.

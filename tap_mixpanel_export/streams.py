@@ -38,6 +38,7 @@ from tap_mixpanel_export.progress import ProgressReport
 from tap_mixpanel_export.records import RecordMaker
 from tap_mixpanel_export.report import RunReport
 from tap_mixpanel_export.server_clock import ServerClock
+from tap_mixpanel_export.spool import Records
 from tap_mixpanel_export.summary import RunSummary
 from tap_mixpanel_export.timezones import Instants
 from tap_mixpanel_export.writer import serialize
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_mixpanel_export.batches import BatchWriter, Block
+    from tap_mixpanel_export.batches import BatchWriter
     from tap_mixpanel_export.download import FinishedWindow
     from tap_mixpanel_export.settings import ExportSettings
     from tap_mixpanel_export.tap import TapMixpanelExport
@@ -97,8 +98,8 @@ class EventsStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:
         """All records, as dictionaries; the state moves as windows finish."""
         for finished, finish in self._windows(context):
-            for text, _ in self._blocks(finished):
-                for line in text.split(b"\n"):
+            for records in self._records(finished):
+                for line in records.lines():
                     yield _load(line)
             finish()
 
@@ -114,12 +115,13 @@ class EventsStream(Stream):
                 prefix, suffix = self._record_frame()
                 between = suffix + b"\n" + prefix
                 for finished, finish in self._windows(context):
-                    for text, count in self._blocks(finished):
-                        # A record has no line end in it: one pass of C makes all messages.
-                        records = text.replace(b"\n", between)
-                        self._writer.write_lines(prefix, records, suffix, b"\n")
-                        counter.increment(count)
-                        self._written += len(prefix) + len(records) + len(suffix) + 1
+                    for records in self._records(finished):
+                        # A record has no line end in it: one pass of C makes all messages, and the
+                        # start of one too many.
+                        messages = memoryview(records.text.replace(b"\n", between))
+                        self._writer.write_lines(prefix, messages[: -len(prefix)])
+                        counter.increment(records.count)
+                        self._written += len(messages)
                     finish()
                 return
             for index, record in enumerate(self.get_records(context)):
@@ -142,39 +144,37 @@ class EventsStream(Stream):
         writer = self._batch_writer(batch_config)
         name = f"{self.tap_name}--{self.name}"
         with self.get_record_counter() as counter, self.get_sync_timer():
-            for finished, finish in self._windows(context):
+            for finished, finish in self._windows(context, writer.gzip_level):
                 for url in write_batches(writer, batch_config, name, self._selected(finished)):
                     yield batch_config.encoding, [url]
                 counter.increment(finished.counts.records)
                 finish()
 
-    def _blocks(self, finished: FinishedWindow) -> Iterator[Block]:
-        """Blocks of a window's records, counted by day for a report."""
-        for text, count in finished.spool.blocks():
+    def _records(self, finished: FinishedWindow) -> Iterator[Records]:
+        """A window's records, counted by day for a report."""
+        for records in finished.spool.records():
             if self._report is not None:
-                self._report.count(text)
-            yield text, count
+                self._report.count(records.lines())
+            yield records
 
     def _batch_writer(self, batch_config: BatchConfig) -> BatchWriter:
         from tap_mixpanel_export.batches import JsonLinesWriter, ParquetWriter  # noqa: PLC0415
 
         if batch_config.encoding.format == "parquet":
             return ParquetWriter(self._columns, self._selected_columns)
-        return JsonLinesWriter(
-            self.config["batch_compression_level"],
-            compressed=batch_config.encoding.compression == "gzip",
-        )
+        is_gzip = batch_config.encoding.compression == "gzip"
+        return JsonLinesWriter(self.config["batch_compression_level"] if is_gzip else None)
 
-    def _selected(self, finished: FinishedWindow) -> Iterator[Block]:
-        """Blocks of records without what is deselected inside `properties`."""
+    def _selected(self, finished: FinishedWindow) -> Iterator[Records]:
+        """A window's records without what is deselected inside `properties`."""
         if not self._deselected_inside:
-            yield from self._blocks(finished)
+            yield from self._records(finished)
             return
-        for text, count in self._blocks(finished):
-            records = [_load(line) for line in text.split(b"\n")]
-            for record in records:
+        for records in self._records(finished):
+            pruned = [_load(line) for line in records.lines()]
+            for record in pruned:
                 self._prune(record)
-            yield b"\n".join(serialize(record) for record in records), count
+            yield Records(records.count, b"".join(serialize(record) + b"\n" for record in pruned))
 
     @property
     def _is_plain(self) -> bool:
@@ -240,7 +240,7 @@ class EventsStream(Stream):
         return before, b"," + msgspec.json.encode(after)[1:]
 
     def _windows(
-        self, context: Context | None
+        self, context: Context | None, gzip_level: int | None = None
     ) -> Iterator[tuple[FinishedWindow, Callable[[], None]]]:
         """Verified windows, each with a function to call when its records are written."""
         settings = self._settings
@@ -252,7 +252,7 @@ class EventsStream(Stream):
             closing(self._limiter(settings)) as limiter,
             ProgressReport(settings.max_queries_per_hour) as progress,
         ):
-            job = self._job(settings, bookmark, limiter, stop)
+            job = self._job(settings, bookmark, limiter, stop, gzip_level)
             engine = Engine(
                 settings.span(bookmark), job, settings.max_concurrent_queries, progress.tick
             )
@@ -299,6 +299,7 @@ class EventsStream(Stream):
         bookmark: Bookmark | None,
         limiter: QueryLimiter,
         stop: threading.Event,
+        gzip_level: int | None,
     ) -> Job:
         as_text = self.schema["properties"]["properties"]["type"] == "string"
         return Job(
@@ -317,6 +318,7 @@ class EventsStream(Stream):
             deduplicate=settings.deduplicate,
             diagnostics_dir=settings.diagnostics_dir,
             stop=stop,
+            gzip_level=gzip_level,
         )
 
     def _check_malformed(

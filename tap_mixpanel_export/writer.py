@@ -54,7 +54,7 @@ class MessageWriter(SingerWriter):
         """Write one message."""
         self.write_lines(serialize(message.to_dict()) + b"\n")
 
-    def write_lines(self, *pieces: bytes) -> None:
+    def write_lines(self, *pieces: bytes | memoryview) -> None:
         """Write messages that are serialized already.
 
         Args:

@@ -42,7 +42,7 @@ def answered(*blocks, accept=False, done=None, deduplicate=True, wanted=lambda *
             for block in blocks:
                 answer.take(block)
             answer.finish()
-        records = [json.loads(line) for text, _ in spool.blocks() for line in text.split(b"\n")]
+        records = [json.loads(line) for block in spool.records() for line in block.lines()]
     return [record["time"] for record in records], answer.counts
 
 

@@ -114,4 +114,4 @@ def test_a_pool_that_is_closed_starts_no_more_downloads():
     # What came too late takes no disk space any more.
     running.exception(10)
     with pytest.raises(ValueError, match="closed"):
-        list(spool.blocks())
+        list(spool.records())
