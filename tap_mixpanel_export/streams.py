@@ -3,13 +3,11 @@
 This file is the one place that uses private hooks of the SDK; `tests/test_streams.py` checks their
 signatures, and the SDK is pinned to its minor version.
 
-- `_sync_records`: the public `get_records` hands records over one by one, as dictionaries;
-  measured, that costs three times the work of passing on the text (see `benchmarks/`).
+- `_sync_records`: the public `get_records` hands records over one by one, as dictionaries, and the
+  SDK looks at the selection of each value; measured, that costs several times the work of passing
+  on the text (see `benchmarks/`). Here columns are selected when records are made.
 - `_write_record_message`, `_write_state_message`, `_check_max_record_limit`: what `_sync_records`
   is made of.
-- `_generate_record_messages`: the SDK looks at the selection of each value of each record, a third
-  of a generic run's time; and its BATCH ignores selection. Here columns are selected when records
-  are made, and the paths inside of `properties` are found once.
 """
 
 from __future__ import annotations
@@ -17,8 +15,6 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import closing
-from datetime import datetime, timezone
-from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +22,13 @@ import msgspec
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib.json import deserialize_json
-from singer_sdk.singerlib.messages import RecordMessage
 
 from tap_mixpanel_export.checkpoints import REPLICATION_KEY, read_bookmark, write_bookmark
 from tap_mixpanel_export.download import Job
 from tap_mixpanel_export.engine import Engine
 from tap_mixpanel_export.errors import DiagnosticsError, ExportError
 from tap_mixpanel_export.limiter import QueryLimiter
+from tap_mixpanel_export.messages import Framer, Pruner, Transformer, load_record, reads_properties
 from tap_mixpanel_export.progress import ProgressReport
 from tap_mixpanel_export.records import RecordMaker
 from tap_mixpanel_export.report import RunReport
@@ -41,7 +36,6 @@ from tap_mixpanel_export.server_clock import ServerClock
 from tap_mixpanel_export.spool import Records
 from tap_mixpanel_export.summary import RunSummary
 from tap_mixpanel_export.timezones import Instants
-from tap_mixpanel_export.writer import serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -55,8 +49,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.tap import TapMixpanelExport
     from tap_mixpanel_export.windows import Bookmark
     from tap_mixpanel_export.xdm.columns import Column
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class EventsStream(Stream):
@@ -100,7 +92,7 @@ class EventsStream(Stream):
         for finished, finish in self._windows(context):
             for records in self._records(finished):
                 for line in records.lines():
-                    yield _load(line)
+                    yield load_record(line)
             finish()
 
     def _sync_records(
@@ -111,17 +103,12 @@ class EventsStream(Stream):
     ) -> Generator[dict[str, Any], Any, Any]:
         """Write all records, and the state after each window."""
         with self.get_record_counter() as counter, self.get_sync_timer():
-            if write_messages and self._is_plain:
-                prefix, suffix = self._record_frame()
-                between = suffix + b"\n" + prefix
+            if write_messages and self.ABORT_AT_RECORD_COUNT is None:
+                messages = self._messages()
                 for finished, finish in self._windows(context):
                     for records in self._records(finished):
-                        # A record has no line end in it: one pass of C makes all messages, and the
-                        # start of one too many.
-                        messages = memoryview(records.text.replace(b"\n", between))
-                        self._writer.write_lines(prefix, messages[: -len(prefix)])
+                        self._written += self._writer.write_lines(*messages(records.text))
                         counter.increment(records.count)
-                        self._written += len(messages)
                     finish()
                 return
             for index, record in enumerate(self.get_records(context)):
@@ -167,26 +154,33 @@ class EventsStream(Stream):
 
     def _selected(self, finished: FinishedWindow) -> Iterator[Records]:
         """A window's records without what is deselected inside `properties`."""
-        if not self._deselected_inside:
-            yield from self._records(finished)
-            return
         for records in self._records(finished):
-            pruned = [_load(line) for line in records.lines()]
-            for record in pruned:
-                self._prune(record)
-            yield Records(records.count, b"".join(serialize(record) + b"\n" for record in pruned))
+            prune = self._prune
+            yield records if prune is None else Records(records.count, prune(records.text))
+
+    def _messages(self) -> Callable[[bytes], tuple[bytes | memoryview, ...]]:
+        """What makes messages of records: decided once, not for each record."""
+        version, prune = self._stream_version, self._prune
+        write: Framer | Transformer = (
+            Framer(self.name, version)
+            if self._is_plain
+            else Transformer(
+                self.stream_maps,
+                version,
+                self._record_columns,
+                reads_properties=self._flattens or reads_properties(self.config.get("stream_maps")),
+            )
+        )
+        return write if prune is None else lambda text: write(prune(text))
 
     @property
     def _is_plain(self) -> bool:
-        """Whether records can be written as they are: decided once, not for each."""
         maps = self.stream_maps
-        return (
-            len(maps) == 1
-            and type(maps[0]) is SameRecordTransform
-            and not maps[0].flattening_enabled
-            and self.ABORT_AT_RECORD_COUNT is None
-            and not self._deselected_inside
-        )
+        return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not self._flattens
+
+    @property
+    def _flattens(self) -> bool:
+        return any(stream_map.flattening_enabled for stream_map in self.stream_maps)
 
     @cached_property
     def _selected_columns(self) -> frozenset[str]:
@@ -206,38 +200,14 @@ class EventsStream(Stream):
             if len(breadcrumb) > len(("properties", "column")) and not is_selected
         ]
 
-    def _prune(self, record: Record) -> None:
-        """Take out what is deselected inside of columns."""
-        for path in self._deselected_inside:
-            parent: Any = record
-            for name in path[:-1]:
-                parent = parent.get(name) if isinstance(parent, dict) else None
-            if isinstance(parent, dict):
-                parent.pop(path[-1], None)
+    @cached_property
+    def _prune(self) -> Pruner | None:
+        inside = self._deselected_inside
+        return Pruner(self._record_columns, inside) if inside else None
 
-    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        """The messages of a record: one for each stream map that does not leave it out."""
-        self._prune(record)
-        now = datetime.now(timezone.utc)
-        for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
-            if mapped is not None:
-                yield RecordMessage(
-                    stream=stream_map.stream_alias,
-                    record=mapped,
-                    version=self._stream_version,
-                    time_extracted=now,
-                )
-
-    def _record_frame(self) -> tuple[bytes, bytes]:
-        """What stands before and after a record in its message."""
-        members = {"type": "RECORD", "stream": self.name}
-        after: dict[str, Any] = {}
-        if self._stream_version is not None:
-            after["version"] = self._stream_version
-        after["time_extracted"] = datetime.now(timezone.utc).isoformat()
-        before = msgspec.json.encode(members)[:-1] + b',"record":'
-        return before, b"," + msgspec.json.encode(after)[1:]
+    @property
+    def _record_columns(self) -> tuple[str, ...]:
+        return ("event_id", "timestamp", *(self._selected_columns - {"event_id", "timestamp"}))
 
     def _windows(
         self, context: Context | None, gzip_level: int | None = None
@@ -366,15 +336,6 @@ class EventsStream(Stream):
             )
         if self.logger.isEnabledFor(logging.INFO):
             self.logger.info("run summary: %s", msgspec.json.encode(summary.to_dict()).decode())
-
-
-def _load(line: bytes) -> dict[str, Any]:
-    """A record as a dictionary, its numbers without loss."""
-    try:
-        return _decode(line)  # type: ignore[no-any-return]
-    except msgspec.DecodeError:
-        # Escapes of lone surrogates, which msgspec refuses.
-        return deserialize_json(line)
 
 
 def _reason(error: BaseException | None) -> str | None:

@@ -54,11 +54,14 @@ class MessageWriter(SingerWriter):
         """Write one message."""
         self.write_lines(serialize(message.to_dict()) + b"\n")
 
-    def write_lines(self, *pieces: bytes | memoryview) -> None:
+    def write_lines(self, *pieces: bytes | memoryview) -> int:
         """Write messages that are serialized already.
 
         Args:
             pieces: Together whole lines with their ends; not put together because they are large.
+
+        Returns:
+            How many bytes they have.
         """
         stdout: TextIO = sys.stdout
         self._writing = True
@@ -75,6 +78,7 @@ class MessageWriter(SingerWriter):
             self._writing = False
         if self._pending_signal is not None:
             raise SystemExit(exit_code(self._pending_signal))
+        return sum(map(len, pieces))
 
     def end_run(self, signum: int) -> None:
         """End the run on a signal, after the message that is being written.

@@ -13,6 +13,7 @@ from unittest import mock
 from fake_time import FakeTime
 from harness import config_for
 
+from tap_mixpanel_export import streams
 from tap_mixpanel_export.limiter import QueryLimiter
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.tap import TapMixpanelExport
@@ -35,12 +36,25 @@ def quick_taps() -> Iterator[None]:
         yield
 
 
+_MAPPED = mock.patch.object(EventsStream, "_is_plain", new=False)
+
+WAYS = {
+    "": [],
+    "through maps, properties as text": [_MAPPED],
+    "through maps": [_MAPPED, mock.patch.object(streams, "reads_properties", return_value=True)],
+    "through the SDK, one by one": [
+        mock.patch.object(EventsStream, "ABORT_AT_RECORD_COUNT", new=10**9)
+    ],
+}
+"""The ways that records can go from the spool to stdout."""
+
+
 def tap_output(
     sandbox: Sandbox,
     *,
     state: dict[str, Any] | None = None,
     choose: Callable[[dict[str, Any]], None] | None = None,
-    generic: bool = False,
+    way: str = "",
     **settings: Any,
 ) -> list[bytes]:
     """The messages of a run, as lines.
@@ -49,7 +63,7 @@ def tap_output(
         sandbox: The service.
         state: The state to start from.
         choose: Changes the discovered stream's entry of the catalog, as a user does.
-        generic: Whether records go through the SDK one by one.
+        way: A key of `WAYS`, to have records go another way than they would.
         **settings: Settings besides those of `config_for`.
     """
     config = config_for(sandbox, **settings)
@@ -59,8 +73,8 @@ def tap_output(
         if choose is not None:
             catalog = json.loads(json.dumps(TapMixpanelExport(config=config).catalog_dict))
             choose(catalog["streams"][0])
-        if generic:
-            stack.enter_context(mock.patch.object(EventsStream, "_is_plain", new=False))
+        for patch in WAYS[way]:
+            stack.enter_context(patch)
         tap = TapMixpanelExport(config=config, catalog=catalog, state=state)
         binary = io.BytesIO()
         stdout = io.TextIOWrapper(binary, encoding="utf-8")

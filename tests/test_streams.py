@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from event_truth import parse
-from fixtures_unit import deselect, quick_taps, tap_output
+from fixtures_unit import WAYS, deselect, quick_taps, tap_output
 from harness import config_for, run_tap
 from hypothesis import given, settings
 from json_texts import objects_of, values
@@ -18,8 +18,8 @@ from singer_sdk.exceptions import AbortedSyncPausedException
 from singer_sdk.singerlib.messages import RecordMessage
 
 from tap_mixpanel_export import streams
+from tap_mixpanel_export.messages import load_record
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock, Verbatim
-from tap_mixpanel_export.streams import _load
 from tap_mixpanel_export.tap import TapMixpanelExport
 from tap_mixpanel_export.writer import MessageWriter
 
@@ -65,7 +65,6 @@ def records_of(lines):
         (Stream, "_write_record_message", ["self", "record"]),
         (Stream, "_write_state_message", ["self"]),
         (Stream, "_check_max_record_limit", ["self", "current_record_index"]),
-        (Stream, "_generate_record_messages", ["self", "record"]),
     ],
 )
 def test_the_private_hooks_of_the_sdk_are_as_they_were(owner, name, parameters):
@@ -83,9 +82,13 @@ def test_the_docstring_names_all_private_hooks_that_are_used():
     assert {name for name in hooks if name not in streams.__doc__} == set()
 
 
-def test_both_paths_write_the_same_over_the_nastiest_data(nasty):
+other_ways = pytest.mark.parametrize("way", list(WAYS)[1:])
+
+
+@other_ways
+def test_all_ways_write_the_same_over_the_nastiest_data(nasty, way):
     plain = tap_output(nasty, **START)
-    generic = tap_output(nasty, generic=True, **START)
+    generic = tap_output(nasty, way=way, **START)
     assert len(records_of(plain)) > 400
     assert records_of(plain) == records_of(generic)
     for kind in ("SCHEMA", "STATE"):
@@ -104,16 +107,17 @@ def test_both_paths_write_the_same_over_the_nastiest_data(nasty):
     ],
     ids=lambda others: next(iter(others)),
 )
-def test_both_paths_write_the_same_in_every_mode(nasty, others):
-    plain, generic = (tap_output(nasty, generic=g, **START, **others) for g in (False, True))
+def test_all_ways_write_the_same_in_every_mode(nasty, others):
+    plain, *generic = (tap_output(nasty, way=way, **START, **others) for way in WAYS)
     assert records_of(plain)
-    assert records_of(plain) == records_of(generic)
+    for other in generic:
+        assert records_of(plain) == records_of(other)
 
 
 @given(objects_of(values))
 @settings(max_examples=200, deadline=None)
 def test_a_record_that_goes_through_the_sdk_keeps_its_values(text):
-    record = _load(text.encode())
+    record = load_record(text.encode())
     message = MessageWriter().serialize_message(RecordMessage("events", record))
     assert parse(message)["record"] == parse(text)
 
@@ -129,14 +133,14 @@ def test_a_record_that_goes_through_the_sdk_keeps_its_values(text):
     ],
 )
 def test_numbers_beside_lone_surrogates_are_kept_too(text):
-    message = MessageWriter().serialize_message(RecordMessage("events", _load(text.encode())))
+    message = MessageWriter().serialize_message(RecordMessage("events", load_record(text.encode())))
     assert parse(message)["record"] == parse(text)
 
 
 def test_deselected_columns_are_in_neither_schema_nor_records(small):
     choose = deselect(("properties", "item_price"), ("properties", "properties"))
-    for generic in (False, True):
-        lines = tap_output(small, choose=choose, generic=generic, **START)
+    for way in WAYS:
+        lines = tap_output(small, choose=choose, way=way, **START)
         (schema,) = messages_of(lines, "SCHEMA")
         columns = set(schema["schema"]["properties"])
         assert not columns & {"item_price", "properties"}
@@ -158,17 +162,37 @@ def test_a_deselected_stream_is_not_asked_for(small):
     assert len(small.requests) == before
 
 
-def test_what_is_inside_properties_can_be_deselected(small):
-    def choose(stream):
-        properties = stream["schema"]["properties"]["properties"]
-        properties["properties"] = {"plan": {"type": ["string", "null"]}}
-        deselect(("properties", "properties", "properties", "plan"))(stream)
+def without(*path):
+    """A choice of everything but what is at a path inside of `properties`."""
+    inside = ("properties", *(part for name in path for part in ("properties", name)))
+    return deselect(("properties", *inside))
 
-    records = records_of(tap_output(small, choose=choose, **START))
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_inside_properties_can_be_deselected(small, way):
+    records = records_of(tap_output(small, choose=without("plan"), way=way, **START))
     assert len(records) == 2
     for record in records:
         assert "plan" not in record["properties"]
         assert record["properties"]["distinct_id"] == "u1"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "path", [("$city",), ("cart", "total"), ("nothing", "such"), ("a", "b", "c")]
+)
+def test_deselection_leaves_the_rest_of_the_nastiest_data_as_it_is(nasty, way, path):
+    def removed(record):
+        parent = record["properties"]
+        for name in path[:-1]:
+            parent = parent.get(name) if isinstance(parent, dict) else None
+        if isinstance(parent, dict):
+            parent.pop(path[-1], None)
+        return record
+
+    everything = records_of(tap_output(nasty, **START))
+    records = records_of(tap_output(nasty, choose=without(*path), way=way, **START))
+    assert records == [removed(record) for record in everything]
 
 
 def test_stream_maps_see_all_columns_and_exact_numbers(small):
