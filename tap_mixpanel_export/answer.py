@@ -108,7 +108,7 @@ class Answer:
         if self._broken is None and _is_utf8(block):
             records = self._make.make_block(block)
             if records is not None:
-                self._store(records, block.count(b"\n") + (not block.endswith(b"\n")))
+                self._store(records)
                 return
         if middle := _middle(block):
             self._take(block[:middle])
@@ -131,10 +131,10 @@ class Answer:
         except NotAnEventError:
             return False
         if record is None:
-            self._store(RecordBlock(b"", (), (), ()), 1)
+            self._store(RecordBlock(b"", (), (), (), 1))
         else:
             text, key, instant, processed = record
-            self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,)), 1)
+            self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,), 1))
         return True
 
     def finish(self) -> None:
@@ -174,13 +174,13 @@ class Answer:
             check_not_terminated(line)
             self._broken = line
 
-    def _store(self, records: RecordBlock, lines: int) -> None:
+    def _store(self, records: RecordBlock) -> None:
         """Count the events of some lines, and spool those that are written."""
         counts = self.counts
         instants, processed = records.instants, records.processed
         written = len(instants)
-        counts.lines += lines
-        counts.known += lines - written
+        counts.lines += records.events
+        counts.known += records.events - written
         if not written:
             return
         counts.from_future += _from_future(instants, processed)

@@ -15,6 +15,7 @@ from tap_mixpanel_export.events import ABSENT, find_all_properties, lines_decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from tap_mixpanel_export.cells import ColumnCell
     from tap_mixpanel_export.timezones import Instants
@@ -47,12 +48,14 @@ class RecordBlock(NamedTuple):
         instants: When each occurred, milliseconds since the epoch.
         processed: When Mixpanel processed each, milliseconds since the epoch; None when it does
             not say.
+        events: How many events they were made of; those that are not wanted make none.
     """
 
     text: bytes
     keys: Sequence[bytes | None]
     instants: Sequence[int]
     processed: Sequence[int | None]
+    events: int
 
 
 class BlockMaker:
@@ -152,7 +155,7 @@ class BlockMaker:
         if not self._wants_all(instants, processed):
             wanted = list(map(self._is_wanted, instants, processed))
             parts = [list(compress(part, wanted)) for part in parts]
-        return self._make(*parts)
+        return self._make(*parts)._replace(events=len(lines))
 
     def _events(self, text: bytes) -> list[Any]:
         """Decode lines.
@@ -213,7 +216,7 @@ class BlockMaker:
         self,
         lines: Sequence[bytes],
         starts: Sequence[int],
-        timestamps: Sequence[str],
+        timestamps: Sequence[str | datetime],
         instants: Sequence[int],
         names: Sequence[str],
         *values: Sequence[Any],
@@ -248,7 +251,7 @@ class BlockMaker:
             keys = [
                 digest if known else None for digest, known in zip(digests, insert_ids, strict=True)
             ]
-        return RecordBlock(text, keys, instants, processed)
+        return RecordBlock(text, keys, instants, processed, len(keys))
 
     def _looked_at(self, cell: ColumnCell, values: Sequence[Any]) -> Sequence[Any]:
         """The values of a column whose type msgspec has not checked."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +19,8 @@ _DAY = 86_400
 # The years that an RFC 3339 date-time can have (1 to 9999), with a day's room for any offset.
 _EARLIEST = int((datetime(1, 1, 2, tzinfo=timezone.utc) - _EPOCH).total_seconds())
 _LATEST = int((datetime(9999, 12, 30, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+
+_as_datetimes = partial(msgspec.convert, type=list[datetime])
 
 # Minutes that are kept rendered: two 30-day windows' worth.
 _CACHED_MINUTES = 90_000
@@ -73,7 +78,8 @@ class Instants:
     For projects created before 2023-01-01 Mixpanel exports the project's wall clock written as if
     it were UTC; for newer ones (zone UTC) `time` is UTC.
 
-    Rendering costs a dictionary look-up an event, because events of a day share its minutes.
+    Unless `time` is UTC in seconds, rendering costs a dictionary look-up an event: events of a day
+    share its minutes.
 
     Args:
         zone: The project's zone; UTC for newer projects.
@@ -84,6 +90,7 @@ class Instants:
         self._zone = zone
         self._unit = 1000 if milliseconds else 1
         self._per_minute = _MINUTE * self._unit
+        self._is_utc_seconds = zone is timezone.utc and not milliseconds
         self._minutes: dict[int, tuple[str, int]] = {}
         self._tails = [
             f"{s:02}Z" if not milliseconds else f"{s // 1000:02}.{s % 1000:03}Z"
@@ -102,15 +109,23 @@ class Instants:
         Raises:
             ValueError: When the time lies outside of the years 1 to 9999.
         """
-        (text,), (instant,) = self.render_all((time,))
+        (text,), (instant,) = self._render_each((time,))
         return text.encode(), instant
 
-    def render_all(self, times: Sequence[int]) -> tuple[list[str], list[int]]:
+    def render_all(self, times: Sequence[int]) -> tuple[Sequence[str | datetime], list[int]]:
         """The same of many, each part in a list.
+
+        Returns:
+            What JSON has the RFC 3339 text for, and milliseconds since the epoch.
 
         Raises:
             ValueError: When one of them lies outside of the years 1 to 9999.
         """
+        if self._is_utc_seconds and min(times) >= _EARLIEST and max(times) <= _LATEST:
+            return _as_datetimes(times, strict=False), [time * 1000 for time in times]
+        return self._render_each(times)
+
+    def _render_each(self, times: Sequence[int]) -> tuple[list[str], list[int]]:
         minutes, tails, length = self._minutes, self._tails, self._per_minute
         to_milliseconds = 1000 // self._unit
         texts: list[str] = []
