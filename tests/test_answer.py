@@ -25,8 +25,10 @@ def line_of(number, **others):
     return json.dumps({"event": "a", "properties": properties}, ensure_ascii=False).encode()
 
 
-def answered(*blocks, accept=False, done=None, deduplicate=True, wanted=lambda *_: True):
-    """The times of the records that an answer of some blocks gives, and its counts."""
+def answered(
+    *blocks, accept=False, done=None, deduplicate=True, wanted=lambda *_: True, whole=False
+):
+    """The records, or their times, of an answer of some blocks, and its counts."""
     make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False), is_wanted=wanted)
     malformed = MalformedLines(None, DAY, DAY)
     with Spool() as spool:
@@ -43,7 +45,7 @@ def answered(*blocks, accept=False, done=None, deduplicate=True, wanted=lambda *
                 answer.take(block)
             answer.finish()
         records = [json.loads(line) for block in spool.records() for line in block.lines()]
-    return [record["time"] for record in records], answer.counts
+    return records if whole else [record["time"] for record in records], answer.counts
 
 
 def test_the_records_of_all_blocks_are_spooled_and_counted():
@@ -118,6 +120,79 @@ def test_of_the_copies_of_an_event_the_latest_processed_is_kept():
     times, counts = answered(block, deduplicate=False)
     assert times == [1, 1, 1, 1]
     assert counts.duplicates == 0
+
+
+# Few numbers, so that there are copies; some are known from earlier runs.
+numbers = st.integers(1, 6)
+processing_times = st.sampled_from([None, 5, 6, 7])
+
+
+@st.composite
+def events_as_exported(draw):
+    """An event's number, processing time, and text; the number is None without `$insert_id`."""
+    number, processed = draw(numbers), draw(processing_times)
+    properties = {"time": number, "$insert_id": f"{number}", "text": "blå \u2028"}
+    if is_anonymous := draw(st.sampled_from([False, False, False, True])):
+        del properties["$insert_id"]
+    if processed is not None:
+        properties["mp_processing_time_ms"] = processed
+    # What the fast way leaves to the careful one: it must find the same identity.
+    properties |= draw(st.sampled_from([{}, {}, {"$import": "yes"}, {"b": "\ud800"}]))
+    event = {"event": "a", "properties": properties}
+    is_ascii = "b" in properties or draw(st.booleans())
+    separators = draw(st.sampled_from([(",", ":"), (",", ":"), (", ", ": ")]))
+    text = json.dumps(event, ensure_ascii=is_ascii, separators=separators).encode()
+    return number, is_anonymous, processed, text
+
+
+@st.composite
+def answers(draw):
+    """Events in order, the number of malformed lines, and the blocks that hold them."""
+    events, lines, bad = [], [], 0
+    for _ in range(draw(st.integers(0, 14))):
+        kind = draw(st.sampled_from(["event"] * 6 + ["broken", "broken", "bad", "blank"]))
+        if kind in {"event", "broken"}:
+            *event, text = draw(events_as_exported())
+            events.append(event)
+            cut = draw(st.integers(1, len(text) - 1)) if kind == "broken" else 0
+            lines += [text[:cut], text[cut:]] if cut else [text]
+        elif kind == "bad":
+            bad += 1
+            lines.append(
+                draw(st.sampled_from([b"not json", b'{"event":"a"}', b'{"event":"\xff"}', b"{"]))
+            )
+        else:
+            lines.append(draw(st.sampled_from([b"", b" \r"])))
+    borders = draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines)))
+    blocks = [b""]
+    for line, is_border in zip(lines, borders, strict=True):
+        blocks[-1] += line + b"\n"
+        if is_border:
+            blocks.append(b"")
+    return events, bad, [block for block in blocks if block]
+
+
+@given(answers())
+@settings(max_examples=300, deadline=None)
+def test_any_mixture_of_lines_gives_each_event_once_and_counts_the_rest(answer):
+    events, bad, blocks = answer
+    best = {}
+    for ordinal, (number, is_anonymous, processed) in enumerate(events):
+        age = -1 if processed is None else processed
+        if number >= 3 and not is_anonymous and (number not in best or age > best[number][0]):
+            best[number] = (age, ordinal)
+    kept = {ordinal for _, ordinal in best.values()}
+    wanted = [ordinal for ordinal, event in enumerate(events) if event[0] >= 3]
+    expected = [o for o in wanted if o in kept or events[o][1]]
+    written, counts = answered(
+        *blocks, accept=True, wanted=lambda instant, _: instant >= 3000, whole=True
+    )
+    assert [(r["time"], r["insert_id"] is None, r["mp_processing_time_ms"]) for r in written] == [
+        tuple(events[ordinal]) for ordinal in expected
+    ]
+    assert (counts.lines, counts.malformed) == (len(events), bad)
+    assert counts.known == len(events) - len(wanted)
+    assert counts.duplicates == len(wanted) - len(expected)
 
 
 def test_known_and_late_events_and_those_from_the_future_are_counted():
