@@ -1,18 +1,16 @@
 """Writes the table of settings into the README from what the tap says about itself.
 
-To be run as `python docs/readme.py` whenever a setting changes; a test compares.
+To be run as `python -m docs.readme` whenever a setting changes; a test compares.
 """
-
-# ruff: noqa: INP001 - a script
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from docs.about import about
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -20,18 +18,6 @@ _PLACE = re.compile(r"(<!-- settings: .*? -->\n).*?(<!-- end of settings -->)", 
 
 # `--about` does not tell whose a setting is: these beginnings are the SDK's.
 _OF_THE_SDK = ("stream_map", "faker_config", "flattening_", "batch_config")
-
-
-def about() -> dict[str, Any]:
-    """Ask the tap about itself."""
-    told = subprocess.run(
-        [sys.executable, "-m", "tap_mixpanel_export", "--about", "--format=json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    answer: dict[str, Any] = json.loads(told)
-    return answer
 
 
 def settings_table(told: dict[str, Any]) -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 """Size of a key: a whole SHA-256, of which no two are equal by chance."""
 
+ENTRY_BYTES = KEY_BYTES + array("q").itemsize + array("I").itemsize
+"""Disk need of an event, when a window has many: its key, processing time and ordinal."""
+
 # A window of 20 million events has 80,000 in each: 15 MB when one is looked at.
 _PARTITIONS = 256
 # Events; 6 MB.
@@ -35,7 +38,7 @@ class Repeats:
 
     Which copy that is, is known when the last one has been seen. Until then the keys are kept, in
     partitions of a temporary file as soon as they are many: memory stays the same for a hundred
-    thousand and for a hundred million events, disk need is 44 bytes an event.
+    thousand and for a hundred million events.
     """
 
     def __init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -14,6 +13,8 @@ import pytest
 from meltano_project import BIN, ROOT, environment
 from readme import ELSEWHERE, Follower, blocks, prose, read
 
+from docs import readme as generator
+from docs.about import about
 from tap_mixpanel_export import download, repeats
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 from tap_mixpanel_export.settings import HOSTS
@@ -35,16 +36,8 @@ STATE_KEYS = {"replication_key", "replication_key_value", "processed_before"}
 
 
 @pytest.fixture(scope="module")
-def generator() -> Any:
-    spec = importlib.util.spec_from_file_location("docs_readme", ROOT / "docs" / "readme.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def about(generator) -> dict[str, Any]:
-    return generator.about()
+def told() -> dict[str, Any]:
+    return about()
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +144,8 @@ def test_commands_that_are_not_run_here_are_run_where_the_table_says():
     assert [snippet for snippet in inline if snippet not in ci] == []
 
 
-def test_the_table_of_settings_is_what_the_tap_says(generator, about):
-    assert read() == generator.render(read(), about), "run python docs/readme.py"
+def test_the_table_of_settings_is_what_the_tap_says(told):
+    assert read() == generator.render(read(), told), "run python -m docs.readme"
 
 
 def table(chapter: str, heading: str) -> list[list[str]]:
@@ -162,11 +155,11 @@ def table(chapter: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1].splitlines()]
 
 
-def test_every_name_in_the_text_is_one_of_the_project(about):
+def test_every_name_in_the_text_is_one_of_the_project(told):
     columns = {column.name for column in derive_columns(load_mapping())}
     others = table("Authentication", "there")
     known = {
-        *about["settings"]["properties"],
+        *told["settings"]["properties"],
         *XdmMapper.config_jsonschema["properties"],
         *columns,
         *STATE_KEYS,
@@ -189,7 +182,7 @@ def test_every_name_in_the_text_is_one_of_the_project(about):
     names = set(re.findall(r"`([A-Za-z]+(?:_[A-Za-z]+)+)(?:`|: )", prose()))
     assert names - known == set()
     ours = {name.partition(":")[0] for row in others for name in code(row[1])}
-    assert ours - {"events", "properties"} <= set(about["settings"]["properties"])
+    assert ours - {"events", "properties"} <= set(told["settings"]["properties"])
 
 
 def test_the_columns_in_the_table_are_those_of_the_stream():
@@ -267,9 +260,9 @@ def queries_of_five_years() -> int:
     return count
 
 
-def test_figures_in_the_text_are_those_of_the_code(about):
+def test_figures_in_the_text_are_those_of_the_code(told):
     defaults = {
-        name: schema.get("default") for name, schema in about["settings"]["properties"].items()
+        name: schema.get("default") for name, schema in told["settings"]["properties"].items()
     }
     wall = datetime(2022, 5, 17, 22, 5, 48)  # noqa: DTZ001 - what the project's clocks show
     instant = wall_to_instant(wall, load_zone("America/Los_Angeles"))
@@ -278,7 +271,7 @@ def test_figures_in_the_text_are_those_of_the_code(about):
         f"({download._TRIES_OF_ONE_DAY} for one day)",
         f"else 1 s doubling to {download._LONGEST_WAIT} s",
         f"first request less {SAFETY_MARGIN // timedelta(minutes=1)} minutes",
-        f"plus {repeats._ENTRY.size} bytes an event",
+        f"plus {repeats.ENTRY_BYTES} bytes an event",
         f"grow up to {defaults['max_window_days']} days",
         f"the `lookback_days` ({defaults['lookback_days']}:",
         f"`error_threshold_percent` ({defaults['error_threshold_percent']})",

@@ -1,24 +1,21 @@
 """Writes the tap's definition for the Meltano Hub from what the tap says about itself.
 
-    python hub/generate.py
+    python -m docs.hub
 
 Settings, their kinds and the capabilities come from `tap-mixpanel-export --about`; what only the
 Hub wants to know stands here. Upload it as `_data/meltano/extractors/<name>/<variant>.yml`.
 """
 
-# ruff: noqa: INP001 - a script
-
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-TARGET = Path(__file__).with_name("tap-mixpanel-export.yml")
+from docs.about import about
+
+TARGET = Path(__file__).resolve().parents[1] / "hub" / "tap-mixpanel-export.yml"
 _SOURCE = "https://github.com/tap-mixpanel-export/tap-mixpanel-export"
 
 # The Hub shows a calendar for these; for the tap they are texts, which may have a time.
@@ -63,18 +60,6 @@ _FOR_THE_HUB: dict[str, Any] = {
     "usage": "",
     "variant": "tap-mixpanel-export",
 }
-
-
-def about() -> dict[str, Any]:
-    """Ask the tap about itself."""
-    told = subprocess.run(
-        [sys.executable, "-m", "tap_mixpanel_export", "--about", "--format=json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    answer: dict[str, Any] = json.loads(told)
-    return answer
 
 
 def definition(told: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Writes what is published about the tap from what the tap says about itself."""
