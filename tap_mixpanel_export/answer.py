@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import sub
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
@@ -193,6 +194,8 @@ class Answer:
 
 def _from_future(instants: Sequence[int], processed: Sequence[int | None]) -> int:
     """How many events have a timestamp that is later than their processing."""
+    if None not in processed and max(map(sub, instants, processed)) <= _CLOCK_TOLERANCE:
+        return 0
     return sum(
         arrived is not None and instant > arrived + _CLOCK_TOLERANCE
         for instant, arrived in zip(instants, processed, strict=True)

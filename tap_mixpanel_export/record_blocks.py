@@ -206,7 +206,8 @@ class BlockMaker:
 
     def _wants_all(self, instants: Sequence[int], processed: Sequence[int | None]) -> bool:
         """Whether all events are wanted: two look-ups instead of one for each."""
-        earliest = min((at for at in processed if at is not None), default=None)
+        known = processed if None not in processed else [at for at in processed if at is not None]
+        earliest = min(known, default=None)  # type: ignore[type-var]  # None is not among them
         first, last = min(instants), max(instants)
         return self._is_wanted(first, earliest) and (
             first == last or self._is_wanted(last, earliest)

@@ -6,7 +6,7 @@ import tempfile
 from array import array
 from itertools import compress
 from operator import itemgetter
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,13 +21,6 @@ ENTRY_BYTES = KEY_BYTES + array("q").itemsize + array("I").itemsize
 _PARTITIONS = 256
 # Events; 6 MB.
 _BUFFERED = 65_536
-
-
-class _Segment(NamedTuple):
-    """Where events of one partition are in the file: keys, then times, then ordinals."""
-
-    offset: int
-    events: int
 
 
 class Repeats:
@@ -45,7 +38,9 @@ class Repeats:
         self._keys: list[bytes] = []
         self._processed = array("q")
         self._ordinals = array("I")
-        self._segments: list[list[_Segment]] = [[] for _ in range(_PARTITIONS)]
+        # Where events of each partition are in the file, and how many: keys, then times, ordinals.
+        self._offsets = [array("Q") for _ in range(_PARTITIONS)]
+        self._counts = [array("I") for _ in range(_PARTITIONS)]
         self._file: IO[bytes] | None = None
 
     def close(self) -> None:
@@ -84,8 +79,8 @@ class Repeats:
             yield from _losers(self._keys, self._processed, self._ordinals)
             return
         self._spill()
-        for segments in self._segments:
-            yield from _losers(*_read(self._file, segments))
+        for offsets, counts in zip(self._offsets, self._counts, strict=True):
+            yield from _losers(*_read(self._file, offsets, counts))
 
     def _spill(self) -> None:
         """Move what is in memory to the file, sorted into partitions."""
@@ -95,12 +90,13 @@ class Repeats:
         for index, key in enumerate(self._keys):
             buckets[key[0]].append(index)
         offset = self._file.seek(0, 2)
-        for bucket, segments in zip(buckets, self._segments, strict=True):
+        for bucket, offsets, counts in zip(buckets, self._offsets, self._counts, strict=True):
             if not bucket:
                 continue
             # With the first one twice it gives a tuple in any case.
             pick = itemgetter(bucket[0], *bucket)
-            segments.append(_Segment(offset, len(bucket)))
+            offsets.append(offset)
+            counts.append(len(bucket))
             offset += self._file.write(b"".join(pick(self._keys)[1:]))
             offset += self._file.write(array("q", pick(self._processed)[1:]).tobytes())
             offset += self._file.write(array("I", pick(self._ordinals)[1:]).tobytes())
@@ -108,12 +104,12 @@ class Repeats:
 
 
 def _read(
-    file: IO[bytes], segments: Iterable[_Segment]
+    file: IO[bytes], offsets: Iterable[int], counts: Iterable[int]
 ) -> tuple[list[bytes], array[int], array[int]]:
     """A partition's keys, times and ordinals."""
     keys: list[bytes] = []
     processed, ordinals = array("q"), array("I")
-    for offset, events in segments:
+    for offset, events in zip(offsets, counts, strict=True):
         file.seek(offset)
         text = file.read(events * KEY_BYTES)
         keys += [text[at : at + KEY_BYTES] for at in range(0, len(text), KEY_BYTES)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import compress
-from typing import IO, TYPE_CHECKING, NamedTuple
+from array import array
+from typing import IO, TYPE_CHECKING
 
 from isal import igzip_lib
 from lz4 import block as lz4
@@ -46,14 +46,6 @@ class Records:
         return self.text.split(b"\n")[:-1]
 
 
-class _Block(NamedTuple):
-    """Records in the file: how many, and how many bytes as text and in the file."""
-
-    records: int
-    length: int
-    size: int
-
-
 class Spool:
     """Records, one JSON object a line, written once and read once.
 
@@ -68,8 +60,10 @@ class Spool:
     def __init__(self, gzip_level: int | None = None) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._gzip_level = gzip_level
-        self._blocks: list[_Block] = []
-        self._kept: bytearray | None = None
+        # Of each block the records, and the bytes as text and in the file: there are too many for
+        # an object each.
+        self._counts, self._lengths, self._sizes = array("I"), array("I"), array("I")
+        self._dropped = bytearray()
         self.count = 0
         """Records written, dropped ones included."""
 
@@ -101,7 +95,9 @@ class Spool:
             packed = lz4.compress(text, mode="fast", acceleration=_ACCELERATION, store_size=False)
         else:
             packed = pack_member(text, self._gzip_level)
-        self._blocks.append(_Block(count, len(text), self._file.write(packed)))
+        self._counts.append(count)
+        self._lengths.append(len(text))
+        self._sizes.append(self._file.write(packed))
         self.count += count
 
     def drop(self, ordinals: Iterable[int]) -> int:
@@ -115,32 +111,37 @@ class Spool:
         """
         dropped = 0
         for dropped, ordinal in enumerate(ordinals, start=1):  # noqa: B007 - the last one is returned
-            if self._kept is None:
-                # A byte a record: memory stays small beside the text of one block.
-                self._kept = bytearray(b"\1") * self.count
-            self._kept[ordinal] = 0
+            if not self._dropped:
+                # A bit a record: memory stays the same, however many there are.
+                self._dropped = bytearray(self.count // 8 + 1)
+            self._dropped[ordinal // 8] |= 1 << ordinal % 8
         return dropped
 
     def records(self) -> Iterator[Records]:
         """Read all records, in order of writing."""
         self._file.seek(0)
         first = 0
-        for block in self._blocks:
-            records = self._records(block)
-            kept = None if self._kept is None else self._kept[first : first + block.records]
-            first += block.records
-            if kept is None or 0 not in kept:
+        for count, length, size in zip(self._counts, self._lengths, self._sizes, strict=True):
+            records = self._unpacked(count, length, self._file.read(size))
+            dropped = self._dropped_of(first, count)
+            first += count
+            if not dropped:
                 yield records
-            elif number := sum(kept):
-                lines = compress(records.lines(), kept)
-                yield Records(number, b"\n".join((*lines, b"")))
+            elif lines := [
+                line for at, line in enumerate(records.lines()) if not dropped >> at & 1
+            ]:
+                yield Records(len(lines), b"\n".join((*lines, b"")))
 
-    def _records(self, block: _Block) -> Records:
-        packed = self._file.read(block.size)
+    def _dropped_of(self, first: int, count: int) -> int:
+        """Which of some records are dropped, the first one in the lowest bit."""
+        some = self._dropped[first // 8 : (first + count - 1) // 8 + 1]
+        return int.from_bytes(some, "little") >> first % 8 & (1 << count) - 1
+
+    def _unpacked(self, count: int, length: int, packed: bytes) -> Records:
         if self._gzip_level is not None:
-            return Records(block.records, member=packed)
-        text: bytes = lz4.decompress(packed, uncompressed_size=block.length)
-        return Records(block.records, text)
+            return Records(count, member=packed)
+        text: bytes = lz4.decompress(packed, uncompressed_size=length)
+        return Records(count, text)
 
 
 def pack_member(text: bytes, level: int) -> bytes:
