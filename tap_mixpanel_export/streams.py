@@ -22,6 +22,7 @@ import msgspec
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.messages import StateMessage
 
 from tap_mixpanel_export.checkpoints import REPLICATION_KEY, read_bookmark, write_bookmark
 from tap_mixpanel_export.download import Job
@@ -239,7 +240,7 @@ class EventsStream(Stream):
                         ) -> None:
                             summary.records += finished.counts.records
                             progress.update(summary.windows, engine.windows_left, summary.records)
-                            self._checkpoint(context, checkpoint())
+                            self._checkpoint(context, finished, checkpoint())
 
                         yield finished, finish
             except BaseException as end:
@@ -312,12 +313,23 @@ class EventsStream(Stream):
                 f"are kept in {settings.diagnostics_dir}. Nothing of {finished.window} was written"
             )
 
-    def _checkpoint(self, context: Context | None, bookmark: Bookmark | None) -> None:
-        if bookmark is None or self.replication_method != "INCREMENTAL":
+    def _checkpoint(
+        self, context: Context | None, finished: FinishedWindow, bookmark: Bookmark | None
+    ) -> None:
+        """Write the state behind the records of a window."""
+        if self.replication_method != "INCREMENTAL":
             return
-        write_bookmark(self.get_context_state(context), bookmark)
-        self.state_manager.is_flushed = False
-        self._write_state_message()
+        state = self.get_context_state(context)
+        before = dict(state)
+        if bookmark is not None:
+            write_bookmark(state, bookmark)
+        if state != before:
+            self.state_manager.is_flushed = False
+            self._write_state_message()
+        elif finished.counts.records:
+            # The SDK writes no state twice; but many targets forget one when a record comes behind
+            # it, and a run that writes late events only would end without any.
+            self._writer.write_message(StateMessage(value=self.tap_state))
 
     def _tell(self, summary: RunSummary) -> None:
         if summary.from_future:
