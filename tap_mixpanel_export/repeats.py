@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from array import array
 from itertools import compress
-from operator import itemgetter
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-KEY_BYTES = 32
-"""Size of a key: a whole SHA-256, of which no two are equal by chance."""
+KEY_BYTES = 16
+"""How much of a key tells it from others: of twenty million events two have the same by chance with
+p < 1e-24."""
 
-ENTRY_BYTES = KEY_BYTES + array("q").itemsize + array("I").itemsize
-"""Disk need of an event, when a window has many: its key, processing time and ordinal."""
+ENTRY = struct.Struct(f"<{KEY_BYTES}sqI")
+"""An event's key, processing time and ordinal: its disk need, when a window has many."""
 
 # A window of 20 million events has 80,000 in each: 15 MB when one is looked at.
 _PARTITIONS = 256
-# Events; 6 MB.
-_BUFFERED = 65_536
+# Events; 3 MB.
+_BUFFERED = 100_000
 
 
 class Repeats:
@@ -35,12 +36,12 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._keys: list[bytes] = []
-        self._processed = array("q")
-        self._ordinals = array("I")
-        # Where events of each partition are in the file, and how many: keys, then times, ordinals.
+        self._partitions = [bytearray() for _ in range(_PARTITIONS)]
+        # Where each partition's pieces are in the file, and how long: there are too many for an
+        # object each.
         self._offsets = [array("Q") for _ in range(_PARTITIONS)]
-        self._counts = [array("I") for _ in range(_PARTITIONS)]
+        self._lengths = [array("I") for _ in range(_PARTITIONS)]
+        self._room = _BUFFERED
         self._file: IO[bytes] | None = None
 
     def close(self) -> None:
@@ -54,7 +55,8 @@ class Repeats:
         """Note records that are written, in order of writing.
 
         Args:
-            keys: Their keys; None for events that are never repeats.
+            keys: Their keys, of which the first `KEY_BYTES` count; None for events that are never
+                repeats.
             processed: When they were processed.
             first: The number of the first one in the window, from 0; below 2**32.
         """
@@ -67,69 +69,53 @@ class Repeats:
             keys = list(compress(keys, known))
             processed = list(compress(processed, known))
             ordinals = list(compress(ordinals, known))
-        self._keys += keys  # type: ignore[arg-type]  # None is not among them any more
-        self._processed.extend(processed)  # type: ignore[arg-type]
-        self._ordinals.extend(ordinals)
-        if len(self._keys) >= _BUFFERED:
+        partitions = self._partitions
+        # The format cuts the keys to their length.
+        for entry in map(ENTRY.pack, keys, processed, ordinals):
+            partitions[entry[0]] += entry
+        self._room -= len(keys)
+        if self._room <= 0:
             self._spill()
 
     def superseded(self) -> Iterator[int]:
         """The ordinals of the copies that are not to be written, in no order."""
-        if self._file is None:
-            yield from _losers(self._keys, self._processed, self._ordinals)
-            return
-        self._spill()
-        for offsets, counts in zip(self._offsets, self._counts, strict=True):
-            yield from _losers(*_read(self._file, offsets, counts))
+        for index in range(_PARTITIONS):
+            yield from _losers(self._read(index))
+
+    def _read(self, index: int) -> bytes:
+        """All entries of a partition, in order of writing."""
+        pieces = []
+        for offset, length in zip(self._offsets[index], self._lengths[index], strict=True):
+            assert self._file is not None  # noqa: S101 - it has pieces only when there is one
+            self._file.seek(offset)
+            pieces.append(self._file.read(length))
+        return b"".join((*pieces, self._partitions[index]))
 
     def _spill(self) -> None:
-        """Move what is in memory to the file, sorted into partitions."""
+        """Move what is in memory to the file."""
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        buckets: list[list[int]] = [[] for _ in range(_PARTITIONS)]
-        for index, key in enumerate(self._keys):
-            buckets[key[0]].append(index)
         offset = self._file.seek(0, 2)
-        for bucket, offsets, counts in zip(buckets, self._offsets, self._counts, strict=True):
-            if not bucket:
-                continue
-            # With the first one twice it gives a tuple in any case.
-            pick = itemgetter(bucket[0], *bucket)
-            offsets.append(offset)
-            counts.append(len(bucket))
-            offset += self._file.write(b"".join(pick(self._keys)[1:]))
-            offset += self._file.write(array("q", pick(self._processed)[1:]).tobytes())
-            offset += self._file.write(array("I", pick(self._ordinals)[1:]).tobytes())
-        self._keys, self._processed, self._ordinals = [], array("q"), array("I")
+        for index, partition in enumerate(self._partitions):
+            if partition:
+                self._offsets[index].append(offset)
+                self._lengths[index].append(len(partition))
+                offset += self._file.write(partition)
+                self._partitions[index] = bytearray()
+        self._room = _BUFFERED
 
 
-def _read(
-    file: IO[bytes], offsets: Iterable[int], counts: Iterable[int]
-) -> tuple[list[bytes], array[int], array[int]]:
-    """A partition's keys, times and ordinals."""
-    keys: list[bytes] = []
-    processed, ordinals = array("q"), array("I")
-    for offset, events in zip(offsets, counts, strict=True):
-        file.seek(offset)
-        text = file.read(events * KEY_BYTES)
-        keys += [text[at : at + KEY_BYTES] for at in range(0, len(text), KEY_BYTES)]
-        processed.frombytes(file.read(events * processed.itemsize))
-        ordinals.frombytes(file.read(events * ordinals.itemsize))
-    return keys, processed, ordinals
-
-
-def _losers(
-    keys: Sequence[bytes], processed: Sequence[int], ordinals: Sequence[int]
-) -> Iterator[int]:
-    if len(set(keys)) == len(keys):
+def _losers(entries: bytes) -> Iterator[int]:
+    keys = {entries[at : at + KEY_BYTES] for at in range(0, len(entries), ENTRY.size)}
+    if len(keys) * ENTRY.size == len(entries):
         return
     best: dict[bytes, tuple[int, int]] = {}
-    for key, at, ordinal in zip(keys, processed, ordinals, strict=True):
+    for key, processed, ordinal in ENTRY.iter_unpack(entries):
         known = best.get(key)
         if known is None:
-            best[key] = (at, ordinal)
-        elif at > known[0]:
-            best[key] = (at, ordinal)
+            best[key] = (processed, ordinal)
+        elif processed > known[0]:
+            best[key] = (processed, ordinal)
             yield known[1]
         else:
             yield ordinal

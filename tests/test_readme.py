@@ -275,7 +275,7 @@ def test_figures_in_the_text_are_those_of_the_code(told):
         f"({download._TRIES_OF_ONE_DAY} for one day)",
         f"else 1 s doubling to {download._LONGEST_WAIT} s",
         f"first request less {SAFETY_MARGIN // timedelta(minutes=1)} minutes",
-        f"plus {repeats.ENTRY_BYTES} bytes an event",
+        f"plus {repeats.ENTRY.size} bytes an event",
         f"grow up to {defaults['max_window_days']} days",
         f"the `lookback_days` ({defaults['lookback_days']}:",
         f"`error_threshold_percent` ({defaults['error_threshold_percent']})",
