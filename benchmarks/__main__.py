@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if shape == "wide" and (reached := speed.goals(results)):
                 lines += ["### What was aimed at", "", *reached, ""]
     if "memory" in options.sections:
-        rows = peak_memory.section(options.events * 5, options.timeout)
+        rows = peak_memory.section(options.events * 8, options.timeout)
         lines += ["## Memory", "", *rows, ""]
     if "startup" in options.sections:
         lines += ["## Start-up", "", *startup.section(options.runs), ""]
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to measure (default: all)",
     )
     parser.add_argument(
-        "--events", type=_positive, default=200_000, help="events a run (%(default)s)"
+        "--events", type=_positive, default=500_000, help="events a run (%(default)s)"
     )
     parser.add_argument("--runs", type=_positive, default=5, help="rounds (%(default)s)")
     parser.add_argument(

@@ -110,6 +110,7 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
                 "--config",
                 _written("naive.json", {"day": DAY.isoformat()}),
             ),
+            share=0.5,
         ),
         TAP_MIXPANEL: lambda: Variant(
             TAP_MIXPANEL,
