@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,8 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
     )
 
     written = (tmp_path / "results.md").read_text()
-    rows = [line for line in written.splitlines() if line.count("| 500 |") == 1]
+    # The slow ones are given fewer.
+    rows = [line for line in written.splitlines() if re.match(r"\| [^|]+ \| (500|250) \|", line)]
     assert len(rows) == 4
     assert "failed" not in written
     assert written in done.stdout
