@@ -33,6 +33,7 @@ def outcome(text: str, event=None) -> object:
         ("Q QQ QQQ QQQQ q", "3 03 Q3 3rd quarter 3"),
         ("Y YYYY G", "2024 2024 AD"),
         ("Z ZZZZ ZZZZZ", "-0700 GMT-07:00 -07:00"),
+        # X to XXX are the letters of offsets in Java's DateTimeFormatter, which Data Prep uses.
         ("X XX XXX", "-07 -0700 -07:00"),
         ("z VV O", "GMT-07:00 -07:00 GMT-7"),
         ("'on' yyyy, ''yy''", "on 2024, '24'"),
@@ -49,6 +50,7 @@ def test_writes_dates_by_pattern(pattern, expected):
     ("text", "pattern", "expected"),
     [
         ("2024-01-01T00:30:00Z", "h K k a", "12 0 24 AM"),
+        # X and XXX: offsets, which are Z in UTC.
         ("2024-01-01T00:30:00Z", "X XXX Z ZZZZ z O VV", "Z Z +0000 GMT UTC GMT Z"),
         ("2024-01-01T00:30:00+05:30", "X O", "+0530 GMT+5:30"),
         ("2024-12-30T00:00:00Z", "YYYY-ww", "2025-01"),
@@ -193,6 +195,7 @@ def test_refuses_what_is_no_date(text):
     ),
     st.sampled_from(
         [
+            # XX and XXX: offsets without and with a colon.
             "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
             "d MMMM yyyy, h:m:s a .SSSSSS Z",
             "yyyyMMddHHmmssSSSSSSXX",
