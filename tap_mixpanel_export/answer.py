@@ -128,7 +128,7 @@ class Answer:
         if not _is_utf8(line):
             return False
         try:
-            record = self._make(line)
+            record = self._make.make_line(line)
         except NotAnEventError:
             return False
         if record is None:

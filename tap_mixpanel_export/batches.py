@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+from tap_mixpanel_export.lines import whole_lines
 from tap_mixpanel_export.spool import Records, pack_member
 from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
 
@@ -105,7 +106,7 @@ class ParquetWriter:
         except pa.ArrowInvalid:
             # Arrow's strings are UTF-8, which has no lone surrogates: U+FFFD takes their place. Its
             # parser refuses numbers beyond a double, too: they become infinite.
-            rows = [_replace_surrogates(json.loads(line)) for line in text.split(b"\n")[:-1]]
+            rows = [_replace_surrogates(json.loads(line)) for line in whole_lines(text)]
             for row in rows:
                 row["timestamp"] = datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00"))
             return pa.Table.from_pylist(rows, schema=self._schema)
@@ -151,8 +152,8 @@ def _group(pending: list[Records], rest: Iterator[Records], size: int) -> Iterat
         if block is None:
             return
         if block.count > room:
-            lines = block.text.split(b"\n")
-            pending.append(Records(block.count - room, b"\n".join(lines[room:])))
+            lines = block.lines()
+            pending.append(Records(block.count - room, b"\n".join((*lines[room:], b""))))
             block = Records(room, b"\n".join((*lines[:room], b"")))
         yield block
         room -= block.count

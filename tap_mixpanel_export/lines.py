@@ -36,6 +36,14 @@ def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield last
 
 
+def whole_lines(text: bytes) -> list[bytes]:
+    r"""The lines of a text that ends with a line end, without their ends.
+
+    They end with ``\n`` only: others are blanks of JSON.
+    """
+    return text.split(b"\n")[:-1]
+
+
 def check_not_terminated(line: bytes) -> None:
     """Tell Mixpanel's own way to say that an answer is not whole from a malformed line.
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.singerlib.json import deserialize_json
 
+from tap_mixpanel_export.lines import whole_lines
 from tap_mixpanel_export.writer import serialize
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Pruner:
             return _encode_lines(records)
         except msgspec.DecodeError:
             # A name with an escape of a lone surrogate, or no object where one is expected.
-            records = [load_record(line) for line in _lines(text)]
+            records = [load_record(line) for line in whole_lines(text)]
         for path in self._paths:
             for record in records:
                 _remove(record, path)
@@ -123,7 +124,7 @@ class Transformer:
         try:
             records: list[Any] = self._decode_lines(text)
         except msgspec.DecodeError:
-            records = [load_record(line) for line in _lines(text)]
+            records = [load_record(line) for line in whole_lines(text)]
         after = {**self._version, "time_extracted": _now()}
         messages = [
             {"type": "RECORD", "stream": stream_map.stream_alias, "record": mapped, **after}
@@ -151,10 +152,6 @@ def _lines_decoder(kinds: dict[str, Any]) -> Callable[[bytes], list[Any]]:
         record, float_hook=Decimal
     ).decode_lines
     return decode
-
-
-def _lines(text: bytes) -> list[bytes]:
-    return text.split(b"\n")[:-1]
 
 
 def _now() -> str:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -37,15 +37,23 @@ _encode = msgspec.json.Encoder().encode
 _QUOTE = ord('"')
 _NO_INSERT_IDS = (b'""', b"null")
 
-Record = tuple[bytes, bytes | None, int, int | None]
-"""A finished record, as a plain tuple because there are so many.
 
-- Its text: a JSON object in one line; `event_id` and `timestamp` come first.
-- What tells repeats of the event: its digest; None without an `$insert_id`, when nothing
-  tells a repeat from another event.
-- When it occurred, milliseconds since the epoch.
-- When Mixpanel processed it, milliseconds since the epoch; None when it does not say.
-"""
+class Record(NamedTuple):
+    """A finished record.
+
+    Attributes:
+        text: A JSON object in one line; `event_id` and `timestamp` come first.
+        key: What tells repeats of the event: its digest; None without an `$insert_id`, when
+            nothing tells a repeat from another event.
+        instant: When it occurred, milliseconds since the epoch.
+        processed: When Mixpanel processed it, milliseconds since the epoch; None when it does not
+            say.
+    """
+
+    text: bytes
+    key: bytes | None
+    instant: int
+    processed: int | None
 
 
 class RecordMaker:
@@ -117,8 +125,8 @@ class RecordMaker:
         self.conversion_warnings: Counter[str] = Counter()
         """Values that became null because they do not fit their column, by column."""
 
-    def __call__(self, line: bytes) -> Record | None:
-        """Make the record of a line.
+    def make_line(self, line: bytes) -> Record | None:
+        """Make the record of any line, value by value.
 
         Args:
             line: One event as exported, without the line's end.
@@ -129,17 +137,6 @@ class RecordMaker:
         Raises:
             NotAnEventError: The line is malformed: no event, or without a usable `time`.
         """
-        block = self.make_block(line)
-        if block is None:
-            return self._make_any(line)
-        for key, instant, processed in zip(
-            block.keys, block.instants, block.processed, strict=True
-        ):
-            return block.text[:-1], key, instant, processed
-        return None
-
-    def _make_any(self, line: bytes) -> Record | None:
-        """The same, value by value."""
         event = self._decode(line)
         time = bytes(event.values[0])
         try:
@@ -174,7 +171,7 @@ class RecordMaker:
         if self._properties is not None:
             cells.append(self._properties(event.properties))
         text = _encode(self._record(digest.hex(), timestamp.decode(), *cells))
-        return text, digest if is_identified else None, instant, processed
+        return Record(text, digest if is_identified else None, instant, processed)
 
     def _convert(self, cell: ColumnCell, text: bytes) -> Raw:
         if text == NULL:

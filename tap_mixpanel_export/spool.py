@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING
 from isal import igzip_lib
 from lz4 import block as lz4
 
+from tap_mixpanel_export.lines import whole_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
@@ -42,8 +44,8 @@ class Records:
         return self._text
 
     def lines(self) -> list[bytes]:
-        r"""The same without line ends. They are ``\n`` only: others are blanks of JSON."""
-        return self.text.split(b"\n")[:-1]
+        """The same without line ends."""
+        return whole_lines(self.text)
 
 
 class Spool:
