@@ -12,26 +12,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .columns import derive_columns
-from .documents import dump_document
-from .errors import MapperRunError, MappingError
-from .event_source import open_events
-from .infer import extended_field_group, extended_mapping_set, propose
-from .mapping import load_mapping, with_required_lines
-from .mapping_set import source_text
-from .messages import decode_value
-from .plan import properties_texts
-from .preview import preview as make_preview
-from .preview import records_list, records_table, schema_table
-from .registry import field_group_payload, identity_descriptors, schema_payload
-from .stream_maps import skipped_lines, stream_map, to_yaml
+from tap_mixpanel_export.xdm.columns import derive_columns
+from tap_mixpanel_export.xdm.documents import dump_document
+from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
+from tap_mixpanel_export.xdm.event_source import open_events
+from tap_mixpanel_export.xdm.infer import extended_field_group, extended_mapping_set, propose
+from tap_mixpanel_export.xdm.mapping import load_mapping, with_required_lines
+from tap_mixpanel_export.xdm.mapping_set import source_text
+from tap_mixpanel_export.xdm.messages import decode_value
+from tap_mixpanel_export.xdm.plan import properties_texts
+from tap_mixpanel_export.xdm.preview import preview as make_preview
+from tap_mixpanel_export.xdm.preview import records_list, records_table, schema_table
+from tap_mixpanel_export.xdm.registry import (
+    field_group_payload,
+    identity_descriptors,
+    schema_payload,
+)
+from tap_mixpanel_export.xdm.stream_maps import skipped_lines, stream_map, to_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .documents import JsonObject
-    from .event_source import EventRecord
-    from .mapping import Mapping
+    from tap_mixpanel_export.xdm.documents import JsonObject
+    from tap_mixpanel_export.xdm.event_source import EventRecord
+    from tap_mixpanel_export.xdm.mapping import Mapping
 
 # Tables in a file or pipe are for reading, too: nothing is cut off there.
 _WIDE = 10_000

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import MappingError
-from .expressions.paths import print_path
-from .mapping_set import SourceType
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.expressions.paths import print_path
+from tap_mixpanel_export.xdm.mapping_set import SourceType
 
 if TYPE_CHECKING:
-    from .field import XdmField
-    from .mapping import Mapping
+    from tap_mixpanel_export.xdm.field import XdmField
+    from tap_mixpanel_export.xdm.mapping import Mapping
 
 EVENT_NAME = ("event_name",)
 """The source that is the event's name, not a property: Adobe's source renames `event`."""

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .errors import ConversionError
-from .field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
-    from .documents import JsonObject
+    from tap_mixpanel_export.xdm.documents import JsonObject
 
 JsonText = Callable[[], str]
 """Gives the JSON text of a value as exported; called only when it is needed."""

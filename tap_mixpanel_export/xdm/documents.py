@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import MappingError
+from tap_mixpanel_export.xdm.errors import MappingError
 
 if TYPE_CHECKING:
     from os import PathLike

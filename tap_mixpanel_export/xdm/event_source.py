@@ -11,13 +11,13 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from .errors import MapperRunError
-from .messages import decode_message
+from tap_mixpanel_export.xdm.errors import MapperRunError
+from tap_mixpanel_export.xdm.messages import decode_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .messages import Message
+    from tap_mixpanel_export.xdm.messages import Message
 
 _STREAM = b'"events"'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .field import XdmField, XdmType
+from tap_mixpanel_export.xdm.field import XdmField, XdmType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,10 +12,10 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .documents import JsonObject, parse_document, read_document
-from .errors import MappingError
-from .experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
-from .field import FORMATS, INTEGER_BOUNDS, XdmField, XdmType, bounded
+from tap_mixpanel_export.xdm.documents import JsonObject, parse_document, read_document
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
+from tap_mixpanel_export.xdm.field import FORMATS, INTEGER_BOUNDS, XdmField, XdmType, bounded
 
 if TYPE_CHECKING:
     from os import PathLike

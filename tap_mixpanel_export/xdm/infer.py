@@ -10,18 +10,23 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS, derive_columns
-from .convert import converter
-from .errors import ConversionError
-from .field import INTEGER_BOUNDS, XdmField, XdmType, bounded
-from .mapping_set import SourceType, source_text
-from .registry import field_group_payload
+from tap_mixpanel_export.xdm.columns import (
+    DOLLAR_PROPERTIES,
+    EVENT_NAME,
+    OWN_COLUMNS,
+    derive_columns,
+)
+from tap_mixpanel_export.xdm.convert import converter
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
+from tap_mixpanel_export.xdm.mapping_set import SourceType, source_text
+from tap_mixpanel_export.xdm.registry import field_group_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .documents import JsonObject
-    from .mapping import Mapping
+    from tap_mixpanel_export.xdm.documents import JsonObject
+    from tap_mixpanel_export.xdm.mapping import Mapping
 
 Path = tuple[str, ...]
 

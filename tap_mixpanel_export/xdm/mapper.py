@@ -16,20 +16,20 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper_base import InlineMapper
 
-from .errors import MapperRunError, MappingError
-from .mapping import DEFAULT_TENANT, load_mapping, with_required_lines
-from .messages import BlockReader, BlockWriter
-from .output import output_schema
-from .plan import RecordPlan
-from .rejects import Rejects
+from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
+from tap_mixpanel_export.xdm.mapping import DEFAULT_TENANT, load_mapping, with_required_lines
+from tap_mixpanel_export.xdm.messages import BlockReader, BlockWriter
+from tap_mixpanel_export.xdm.output import output_schema
+from tap_mixpanel_export.xdm.plan import RecordPlan
+from tap_mixpanel_export.xdm.rejects import Rejects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from singer_sdk.plugin_base import _ConfigInput
 
-    from .mapping import Mapping
-    from .messages import Message
+    from tap_mixpanel_export.xdm.mapping import Mapping
+    from tap_mixpanel_export.xdm.messages import Message
 
 STREAM_IN = "events"
 STREAM_OUT = "mixpanel_experience_events"

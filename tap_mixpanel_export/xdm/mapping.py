@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .convert import convert_static
-from .errors import ConversionError, MappingError
-from .experience_event import BASE_FIELDS
-from .expressions import ExpressionError, compile_expression
-from .field_group import TENANT_PLACEHOLDER, FieldGroup
-from .mapping_set import MappingLine, MappingSet, SourceType
+from tap_mixpanel_export.xdm.convert import convert_static
+from tap_mixpanel_export.xdm.errors import ConversionError, MappingError
+from tap_mixpanel_export.xdm.experience_event import BASE_FIELDS
+from tap_mixpanel_export.xdm.expressions import ExpressionError, compile_expression
+from tap_mixpanel_export.xdm.field_group import TENANT_PLACEHOLDER, FieldGroup
+from tap_mixpanel_export.xdm.mapping_set import MappingLine, MappingSet, SourceType
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from .expressions import Expression
-    from .field import XdmField
+    from tap_mixpanel_export.xdm.expressions import Expression
+    from tap_mixpanel_export.xdm.field import XdmField
 
 DEFAULT_TENANT = "extconndev"
 """The tenant of Adobe's tutorial."""

@@ -12,9 +12,14 @@ from enum import Enum
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from .documents import JsonObject, dump_document, parse_document, read_document
-from .errors import MappingError
-from .expressions.paths import print_path, split_path, without_root
+from tap_mixpanel_export.xdm.documents import (
+    JsonObject,
+    dump_document,
+    parse_document,
+    read_document,
+)
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.expressions.paths import print_path, split_path, without_root
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.io_base import GenericSingerReader, GenericSingerWriter
 
-from .errors import MapperRunError
+from tap_mixpanel_export.xdm.errors import MapperRunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,10 +6,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .field import XdmField, XdmType
+from tap_mixpanel_export.xdm.field import XdmField, XdmType
 
 if TYPE_CHECKING:
-    from .mapping import Mapping
+    from tap_mixpanel_export.xdm.mapping import Mapping
 
 
 def output_schema(mapping: Mapping) -> dict[str, Any]:

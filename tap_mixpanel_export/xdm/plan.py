@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS
-from .convert import converter, json_text
-from .errors import ConversionError
-from .expressions import EvaluationError
-from .field import INTEGER_BOUNDS, XdmField, XdmType
-from .mapping_set import SourceType
-from .messages import decode_value
-from .requirements import missing_field, pruned, requires_inside
+from tap_mixpanel_export.xdm.columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS
+from tap_mixpanel_export.xdm.convert import converter, json_text
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.expressions import EvaluationError
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.mapping_set import SourceType
+from tap_mixpanel_export.xdm.messages import decode_value
+from tap_mixpanel_export.xdm.requirements import missing_field, pruned, requires_inside
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable
 
-    from .convert import Converter
-    from .expressions import Expression
-    from .mapping import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.convert import Converter
+    from tap_mixpanel_export.xdm.expressions import Expression
+    from tap_mixpanel_export.xdm.mapping import BoundLine, Mapping
 
 Path = tuple[str, ...]
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from .mapping_set import SourceType
-from .output import output_schema
-from .plan import RecordPlan
+from tap_mixpanel_export.xdm.mapping_set import SourceType
+from tap_mixpanel_export.xdm.output import output_schema
+from tap_mixpanel_export.xdm.plan import RecordPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .event_source import EventRecord
-    from .mapping import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.event_source import EventRecord
+    from tap_mixpanel_export.xdm.mapping import BoundLine, Mapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .experience_event import BASE_FIELDS, CLASS_ID
-from .field import FORMATS, XdmField, XdmType
+from tap_mixpanel_export.xdm.experience_event import BASE_FIELDS, CLASS_ID
+from tap_mixpanel_export.xdm.field import FORMATS, XdmField, XdmType
 
 if TYPE_CHECKING:
-    from .documents import JsonObject
-    from .field_group import FieldGroup
-    from .mapping import Mapping
+    from tap_mixpanel_export.xdm.documents import JsonObject
+    from tap_mixpanel_export.xdm.field_group import FieldGroup
+    from tap_mixpanel_export.xdm.mapping import Mapping
 
 _OBJECT = {"type": "object", "meta:xdmType": "object"}
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from .errors import MapperRunError
+from tap_mixpanel_export.xdm.errors import MapperRunError
 
 if TYPE_CHECKING:
     from pathlib import Path

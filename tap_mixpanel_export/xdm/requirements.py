@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .field import XdmField
+    from tap_mixpanel_export.xdm.field import XdmField
 
 
 def pruned(value: Any) -> Any:

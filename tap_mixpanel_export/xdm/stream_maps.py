@@ -13,14 +13,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from .columns import OWN_COLUMNS, derive_columns
-from .errors import MappingError
-from .experience_event import BASE_FIELDS
-from .field import INTEGER_BOUNDS, XdmField, XdmType
-from .mapping_set import SourceType
+from tap_mixpanel_export.xdm.columns import OWN_COLUMNS, derive_columns
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.experience_event import BASE_FIELDS
+from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.mapping_set import SourceType
 
 if TYPE_CHECKING:
-    from .mapping import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.mapping import BoundLine, Mapping
 
 STREAM = "events"
 

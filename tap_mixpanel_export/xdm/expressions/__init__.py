@@ -5,10 +5,10 @@ Nothing is imported for them, and no grammar built, before the first one is comp
 
 from __future__ import annotations
 
-from .compiler import Expression, compile_expression
-from .errors import EvaluationError, ExpressionError
-from .parser import parse_expression
-from .printer import print_expression
+from tap_mixpanel_export.xdm.expressions.compiler import Expression, compile_expression
+from tap_mixpanel_export.xdm.expressions.errors import EvaluationError, ExpressionError
+from tap_mixpanel_export.xdm.expressions.parser import parse_expression
+from tap_mixpanel_export.xdm.expressions.printer import print_expression
 
 __all__ = [
     "EvaluationError",

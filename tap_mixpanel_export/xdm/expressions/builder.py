@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from lark import Token, Transformer
 
-from .errors import ExpressionError
-from .paths import RESERVED_WORDS, split_path, unescape, without_root
-from .tree import MAX_DEPTH, Array, Attribute, Binary, Call, Literal, Unary
+from tap_mixpanel_export.xdm.expressions.errors import ExpressionError
+from tap_mixpanel_export.xdm.expressions.paths import (
+    RESERVED_WORDS,
+    split_path,
+    unescape,
+    without_root,
+)
+from tap_mixpanel_export.xdm.expressions.tree import (
+    MAX_DEPTH,
+    Array,
+    Attribute,
+    Binary,
+    Call,
+    Literal,
+    Unary,
+)
 
 if TYPE_CHECKING:
-    from .tree import Node
+    from tap_mixpanel_export.xdm.expressions.tree import Node
 
 _SIGNS = {
     "or": "||",

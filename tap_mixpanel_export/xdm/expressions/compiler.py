@@ -8,18 +8,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import operators
-from .errors import EvaluationError, ExpressionError, ValueRefusedError
-from .functions import check_call
-from .parser import parse_expression
-from .paths import split_path, without_root
-from .tree import Array, Attribute, Binary, Call, Literal, Node, Unary
-from .values import json_value, truth
+from tap_mixpanel_export.xdm.expressions import operators
+from tap_mixpanel_export.xdm.expressions.errors import (
+    EvaluationError,
+    ExpressionError,
+    ValueRefusedError,
+)
+from tap_mixpanel_export.xdm.expressions.functions import check_call
+from tap_mixpanel_export.xdm.expressions.parser import parse_expression
+from tap_mixpanel_export.xdm.expressions.paths import split_path, without_root
+from tap_mixpanel_export.xdm.expressions.tree import (
+    Array,
+    Attribute,
+    Binary,
+    Call,
+    Literal,
+    Node,
+    Unary,
+)
+from tap_mixpanel_export.xdm.expressions.values import json_value, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .functions import Function, Lookup
+    from tap_mixpanel_export.xdm.expressions.functions import Function, Lookup
 
     Evaluator = Callable[[Lookup], object]
 

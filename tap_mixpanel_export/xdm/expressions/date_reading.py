@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from .date_patterns import DAYS, MONTHS, Field, tokens
-from .errors import ValueRefusedError
-from .instants import read_iso, zone
+from tap_mixpanel_export.xdm.expressions.date_patterns import DAYS, MONTHS, Field, tokens
+from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.instants import read_iso, zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

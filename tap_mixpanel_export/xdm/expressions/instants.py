@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from .errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
 
 _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})"

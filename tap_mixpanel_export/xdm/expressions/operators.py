@@ -11,8 +11,8 @@ import math
 from operator import ge, gt, le, lt, mul, sub
 from typing import TYPE_CHECKING
 
-from .errors import ValueRefusedError
-from .values import alike, finite, number, ordered, text
+from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.values import alike, finite, number, ordered, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

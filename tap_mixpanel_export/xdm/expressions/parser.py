@@ -6,14 +6,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from .errors import ExpressionError
-from .paths import RESERVED_WORDS
+from tap_mixpanel_export.xdm.expressions.errors import ExpressionError
+from tap_mixpanel_export.xdm.expressions.paths import RESERVED_WORDS
 
 if TYPE_CHECKING:
     from lark import Lark
     from lark.exceptions import UnexpectedInput
 
-    from .tree import Node
+    from tap_mixpanel_export.xdm.expressions.tree import Node
 
 MAX_LENGTH = 4096
 """Longest expression, in characters (Data Prep troubleshooting guide)."""
@@ -34,7 +34,7 @@ def _grammar() -> Lark:
     # Imported here: lark takes longer to import than a command takes that needs no expression.
     from lark import Lark  # noqa: PLC0415
 
-    from .builder import TreeBuilder  # noqa: PLC0415
+    from tap_mixpanel_export.xdm.expressions.builder import TreeBuilder  # noqa: PLC0415
 
     return Lark(
         Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8"),

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import re
 
-from .paths import print_path
-from .tree import Array, Attribute, Binary, Call, Literal, Node, Unary
+from tap_mixpanel_export.xdm.expressions.paths import print_path
+from tap_mixpanel_export.xdm.expressions.tree import (
+    Array,
+    Attribute,
+    Binary,
+    Call,
+    Literal,
+    Node,
+    Unary,
+)
 
 _LEVELS = {
     "||": 1,

@@ -11,8 +11,8 @@ import re
 from datetime import datetime
 from typing import cast
 
-from .errors import ValueRefusedError
-from .instants import instant, iso_text
+from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.instants import instant, iso_text
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

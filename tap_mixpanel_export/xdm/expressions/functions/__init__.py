@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from . import containers, conversions, dates, hashing, logic, numeric, regexes, text
-from .registry import FUNCTIONS, Function, Lookup, check_call
+from tap_mixpanel_export.xdm.expressions.functions import (
+    containers,
+    conversions,
+    dates,
+    hashing,
+    logic,
+    numeric,
+    regexes,
+    text,
+)
+from tap_mixpanel_export.xdm.expressions.functions.registry import (
+    FUNCTIONS,
+    Function,
+    Lookup,
+    check_call,
+)
 
 __all__ = [
     "FUNCTIONS",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import json_value, kind, ordered, truth
-
-from .registry import function
 
 
 def _options(arguments: tuple[object, ...]) -> list[object]:

@@ -6,9 +6,8 @@ Whole numbers are not cut to Java's 32 or 64 bits: the type of the destination b
 from __future__ import annotations
 
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import any_text, number, truth
-
-from .registry import function
 
 
 @function("to_integer", "to_bigint", "to_long", method=True)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.xdm.expressions.date_patterns import date_format
 from tap_mixpanel_export.xdm.expressions.date_reading import date_reader, read_date
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.instants import instant, zone
 from tap_mixpanel_export.xdm.expressions.values import kind, text, whole
-
-from .registry import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable

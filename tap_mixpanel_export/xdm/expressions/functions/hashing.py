@@ -7,9 +7,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import text
-
-from .registry import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import alike, truth
-
-from .registry import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .registry import Lookup
+    from tap_mixpanel_export.xdm.expressions.functions.registry import Lookup
 
     Evaluator = Callable[[Lookup], object]
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 from decimal import ROUND_FLOOR, Decimal
 
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import number
-
-from .registry import function
 
 _HALF = Decimal("0.5")
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import text
-
-from .registry import function
 
 
 @lru_cache(maxsize=256)

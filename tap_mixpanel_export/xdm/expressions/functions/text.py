@@ -10,9 +10,8 @@ import re
 from functools import lru_cache
 
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import any_text, kind, same, text, whole
-
-from .registry import function
 
 
 @function("concat", takes_null=True)
