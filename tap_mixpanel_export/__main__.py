@@ -16,7 +16,7 @@ def main() -> None:
         return
     # What imports make stays: to look for garbage among it takes a sixth of the start.
     gc.disable()
-    from tap_mixpanel_export.command import run  # noqa: PLC0415 - see above
+    from tap_mixpanel_export.cli import run  # noqa: PLC0415 - see above
 
     gc.freeze()
     gc.enable()

@@ -24,18 +24,24 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.messages import StateMessage
 
-from tap_mixpanel_export.checkpoints import REPLICATION_KEY, read_bookmark, write_bookmark
-from tap_mixpanel_export.download import Job
-from tap_mixpanel_export.engine import Engine
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.errors import DiagnosticsError, ExportError
-from tap_mixpanel_export.limiter import QueryLimiter
-from tap_mixpanel_export.messages import Framer, Pruner, Transformer, load_record, reads_properties
-from tap_mixpanel_export.progress import ProgressReport
-from tap_mixpanel_export.records import RecordMaker
-from tap_mixpanel_export.report import RunReport
-from tap_mixpanel_export.server_clock import ServerClock
-from tap_mixpanel_export.spool import Records
-from tap_mixpanel_export.summary import RunSummary
+from tap_mixpanel_export.output.messages import (
+    Framer,
+    Pruner,
+    Transformer,
+    load_record,
+    reads_properties,
+)
+from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.records.spool import Records
+from tap_mixpanel_export.sync.download import Job
+from tap_mixpanel_export.sync.progress import ProgressReport
+from tap_mixpanel_export.sync.report import RunReport
+from tap_mixpanel_export.sync.scheduler import Engine
+from tap_mixpanel_export.sync.server_clock import ServerClock
+from tap_mixpanel_export.sync.state import REPLICATION_KEY, read_bookmark, write_bookmark
+from tap_mixpanel_export.sync.summary import RunSummary
 from tap_mixpanel_export.timezones import Instants
 
 if TYPE_CHECKING:
@@ -44,12 +50,12 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_mixpanel_export.batches import BatchWriter
-    from tap_mixpanel_export.download import FinishedWindow
-    from tap_mixpanel_export.settings import ExportSettings
+    from tap_mixpanel_export.config import ExportSettings
+    from tap_mixpanel_export.output.batches import BatchWriter
+    from tap_mixpanel_export.sync.download import FinishedWindow
+    from tap_mixpanel_export.sync.windows import Bookmark
     from tap_mixpanel_export.tap import TapMixpanelExport
-    from tap_mixpanel_export.windows import Bookmark
-    from tap_mixpanel_export.xdm.columns import Column
+    from tap_mixpanel_export.xdm.mapping.columns import Column
 
 
 class EventsStream(Stream):
@@ -86,7 +92,7 @@ class EventsStream(Stream):
         return self._load_settings()
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """None: the bookmark is the service's business, see `checkpoints`."""
+        """None: the bookmark is the service's business, see `sync.state`."""
 
     def get_records(self, context: Context | None) -> Iterable[Record]:
         """All records, as dictionaries; the state moves as windows finish."""
@@ -127,7 +133,7 @@ class EventsStream(Stream):
         A file never holds records of two windows: the state says what is in complete files.
         """
         # The formats' libraries are imported by runs that write files only.
-        from tap_mixpanel_export.batches import write_batches  # noqa: PLC0415
+        from tap_mixpanel_export.output.batches import write_batches  # noqa: PLC0415
 
         writer = self._batch_writer(batch_config)
         name = f"{self.tap_name}--{self.name}"
@@ -146,7 +152,7 @@ class EventsStream(Stream):
             yield records
 
     def _batch_writer(self, batch_config: BatchConfig) -> BatchWriter:
-        from tap_mixpanel_export.batches import JsonLinesWriter, ParquetWriter  # noqa: PLC0415
+        from tap_mixpanel_export.output.batches import JsonLinesWriter, ParquetWriter  # noqa: PLC0415
 
         if batch_config.encoding.format == "parquet":
             return ParquetWriter(self._columns, self._selected_columns)

@@ -14,13 +14,13 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from tap_mixpanel_export.auth import PROJECT_SECRETS_END
+from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END
+from tap_mixpanel_export.config import HOSTS, ExportSettings, check_settings, load_columns
 from tap_mixpanel_export.errors import SettingsError, StateError
-from tap_mixpanel_export.settings import HOSTS, ExportSettings, check_settings, load_columns
+from tap_mixpanel_export.output.writer import MessageWriter
 from tap_mixpanel_export.streams import EventsStream
-from tap_mixpanel_export.writer import MessageWriter
-from tap_mixpanel_export.xdm.columns import event_schema
-from tap_mixpanel_export.xdm.field import XdmType
+from tap_mixpanel_export.xdm.mapping.columns import event_schema
+from tap_mixpanel_export.xdm.schema.field import XdmType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

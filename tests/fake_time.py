@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_mixpanel_export.limiter import QueryLimiter
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
 
 SECOND = 1.25  # with the margin against jitter
 HOUR = 3610.0  # with the margin against drift

@@ -14,7 +14,7 @@ from fake_time import FakeTime
 from harness import config_for
 
 from tap_mixpanel_export import streams
-from tap_mixpanel_export.limiter import QueryLimiter
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.tap import TapMixpanelExport
 

@@ -24,8 +24,8 @@ from unittest import mock
 
 from event_truth import event_id, parse
 
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.errors import ExportError
-from tap_mixpanel_export.limiter import QueryLimiter
 from tap_mixpanel_export.sandbox import Event
 from tap_mixpanel_export.tap import TapMixpanelExport
 

@@ -147,7 +147,7 @@ def test_what_can_pass_loses_and_doubles_nothing(sandbox, fault, day):
 @pytest.mark.parametrize("fault", HARMLESS.values(), ids=HARMLESS)
 def test_what_is_no_fault_takes_one_request(sandbox, fault, day, monkeypatch):
     # An answer without a date takes the time of this machine.
-    monkeypatch.setattr("tap_mixpanel_export.server_clock.datetime", ClockOfThisMachine)
+    monkeypatch.setattr("tap_mixpanel_export.sync.server_clock.datetime", ClockOfThisMachine)
     sandbox.add_faults(on_day(fault, day))
     got = run(sandbox)
     assert got.error is None

@@ -25,7 +25,8 @@ IN_FLIGHT = 4
 # The quota would make each of these runs take half a minute.
 QUICKLY = """
 import functools, sys
-from tap_mixpanel_export import command, streams
+from tap_mixpanel_export import cli as command
+from tap_mixpanel_export import streams
 streams.QueryLimiter = functools.partial(
     streams.QueryLimiter, hour=0.01, second=0.01, per_second=1000
 )

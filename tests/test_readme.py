@@ -15,15 +15,16 @@ from readme import ELSEWHERE, Follower, blocks, prose, read
 
 from docs import readme as generator
 from docs.about import about
-from tap_mixpanel_export import download, repeats
+from tap_mixpanel_export.config import HOSTS
+from tap_mixpanel_export.records import duplicates as repeats
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
-from tap_mixpanel_export.settings import HOSTS
+from tap_mixpanel_export.sync import download
+from tap_mixpanel_export.sync.windows import SAFETY_MARGIN, Planner, Span
 from tap_mixpanel_export.timezones import load_zone, wall_to_instant
-from tap_mixpanel_export.windows import SAFETY_MARGIN, Planner, Span
-from tap_mixpanel_export.xdm.columns import derive_columns
-from tap_mixpanel_export.xdm.mapper import CONVERSION_WARNING, XdmMapper
-from tap_mixpanel_export.xdm.mapping import load_mapping
-from tap_mixpanel_export.xdm.rejects import MISSING_FIELD
+from tap_mixpanel_export.xdm.mapper.mapper import CONVERSION_WARNING, XdmMapper
+from tap_mixpanel_export.xdm.mapper.rejects import MISSING_FIELD
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 
 if TYPE_CHECKING:
     from pathlib import Path

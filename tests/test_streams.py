@@ -18,10 +18,10 @@ from singer_sdk.exceptions import AbortedSyncPausedException
 from singer_sdk.singerlib.messages import RecordMessage
 
 from tap_mixpanel_export import streams
-from tap_mixpanel_export.messages import load_record
+from tap_mixpanel_export.output.messages import load_record
+from tap_mixpanel_export.output.writer import MessageWriter
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock, Verbatim
 from tap_mixpanel_export.tap import TapMixpanelExport
-from tap_mixpanel_export.writer import MessageWriter
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
-from tap_mixpanel_export.command import run
+from tap_mixpanel_export.cli import run
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.tap import TapMixpanelExport

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sandbox.clock import SandboxClock
     from tap_mixpanel_export.sandbox.credentials import Credentials
     from tap_mixpanel_export.sandbox.faults import Fault, FaultPlan
+    from tap_mixpanel_export.sandbox.http import Request, Wire
     from tap_mixpanel_export.sandbox.limits import Limiter
     from tap_mixpanel_export.sandbox.project import Project
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
-    from tap_mixpanel_export.sandbox.wire import Request, Wire
 
 __all__ = ["API_PATH", "Export"]
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.sandbox.events import Event
     from tap_mixpanel_export.sandbox.faults import Fault
+    from tap_mixpanel_export.sandbox.http import Request, Wire
     from tap_mixpanel_export.sandbox.limits import Limits
     from tap_mixpanel_export.sandbox.project import Piece
-    from tap_mixpanel_export.sandbox.wire import Request, Wire
 
 __all__ = ["Sandbox"]
 

@@ -8,13 +8,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sandbox.wire import BadRequestError, Wire
+from tap_mixpanel_export.sandbox.http import BadRequestError, Wire
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from tap_mixpanel_export.sandbox.wire import Request
+    from tap_mixpanel_export.sandbox.http import Request
 
 __all__ = ["LOOPBACK", "Server"]
 

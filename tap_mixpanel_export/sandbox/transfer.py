@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sandbox.wire import rechunk
+from tap_mixpanel_export.sandbox.http import rechunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from threading import Event as Signal
 
     from tap_mixpanel_export.sandbox.faults import Fault
+    from tap_mixpanel_export.sandbox.http import Wire
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest
-    from tap_mixpanel_export.sandbox.wire import Wire
 
 __all__ = ["Transfer"]
 

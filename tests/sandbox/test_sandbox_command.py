@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from tap_mixpanel_export.sandbox import command
+from tap_mixpanel_export.sandbox import cli as command
 from tap_mixpanel_export.sandbox.faults import KINDS
 
-SANDBOX = [sys.executable, "-m", "tap_mixpanel_export.sandbox.command"]
+SANDBOX = [sys.executable, "-m", "tap_mixpanel_export.sandbox.cli"]
 FETCH = """
 import json, os, sys, urllib.request, base64
 prefix = "TAP_MIXPANEL_EXPORT_"

@@ -19,8 +19,9 @@ from xdm_samples import (
     schema_message,
 )
 
-from tap_mixpanel_export.xdm import cli, event_source
-from tap_mixpanel_export.xdm.cli import main
+from tap_mixpanel_export.xdm.cli import commands as cli
+from tap_mixpanel_export.xdm.cli import event_source
+from tap_mixpanel_export.xdm.cli.commands import main
 
 RAW_EVENT = {"event": "Sign up", "properties": {"time": 1, "plan": "gold", "n": 1.50}}
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tap_mixpanel_export.xdm.convert import BOOLEAN_WORDS, converter
 from tap_mixpanel_export.xdm.errors import ConversionError
-from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
+from tap_mixpanel_export.xdm.schema.convert import BOOLEAN_WORDS, converter
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
 
 STRING = XdmField(XdmType.STRING)
 

@@ -16,9 +16,9 @@ from singer_sdk.mapper import PluginMapper
 
 from tap_mixpanel_export.sandbox import Sandbox
 from tap_mixpanel_export.sandbox.events import Event
-from tap_mixpanel_export.xdm.mapper import XdmMapper
-from tap_mixpanel_export.xdm.mapping import load_mapping
-from tap_mixpanel_export.xdm.stream_maps import stream_map
+from tap_mixpanel_export.xdm.mapper.mapper import XdmMapper
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.stream_maps import stream_map
 
 
 def tap_lines(sandbox: Sandbox, **more: str) -> list[bytes]:
@@ -54,7 +54,7 @@ class Output:
 def mapper_messages(lines: list[bytes]) -> list[dict]:
     output = Output()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.messages.sys.stdout", output)
+        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
         XdmMapper(config={}).listen(io.BytesIO(b"".join(lines)))
     return [json.loads(text) for text in output.buffer.getvalue().splitlines()]
 

@@ -7,8 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.field import INTEGER_BOUNDS, XdmField, XdmType
-from tap_mixpanel_export.xdm.field_group import FieldGroup
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 
 def group_of(**fields: object) -> FieldGroup:

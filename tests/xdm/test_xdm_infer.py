@@ -3,12 +3,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.xdm.columns import derive_columns
-from tap_mixpanel_export.xdm.convert import converter, json_text
-from tap_mixpanel_export.xdm.field_group import FieldGroup
-from tap_mixpanel_export.xdm.infer import extended_field_group, extended_mapping_set, propose
-from tap_mixpanel_export.xdm.mapping import bind, load_mapping
-from tap_mixpanel_export.xdm.mapping_set import MappingSet
+from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
+from tap_mixpanel_export.xdm.mapping.binding import bind, load_mapping
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns
+from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
+from tap_mixpanel_export.xdm.schema.convert import converter, json_text
+from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 
 def proposed(*events):

@@ -26,9 +26,9 @@ from xdm_samples import (
 )
 
 from tap_mixpanel_export.xdm.errors import MapperRunError
-from tap_mixpanel_export.xdm.mapper import XdmMapper
-from tap_mixpanel_export.xdm.mapping import load_mapping
-from tap_mixpanel_export.xdm.mapping_set import source_text
+from tap_mixpanel_export.xdm.mapper.mapper import XdmMapper
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
 
 TEXT = {"type": "string"}
 LONG = {"type": "integer", "meta:xdmType": "long"}
@@ -51,7 +51,7 @@ def listen(messages, config=None) -> list[dict]:
     text = "".join((m if isinstance(m, str) else raw(m)) + "\n" for m in messages)
     output = Output()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.messages.sys.stdout", output)
+        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
         XdmMapper(config=dict(config or {})).listen(
             io.BytesIO(text.encode("utf-8", "surrogatepass"))
         )
@@ -148,7 +148,7 @@ def test_other_messages_and_streams_go_through_to_the_byte():
     text = "\n".join([other, raw(STATE), batch])
     output = Output()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.messages.sys.stdout", output)
+        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
         XdmMapper(config={}).listen(io.BytesIO(text.encode()))
     assert output.buffer.getvalue().decode() == text + "\n"
 
@@ -254,7 +254,7 @@ def test_numbers_come_out_with_their_digits(files):
     line = raw(record_message({**SIGN_UP, "properties": "@"})).replace('"@"', "{" + digits + "}")
     output = Output()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.messages.sys.stdout", output)
+        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
         XdmMapper(config=config).listen(io.BytesIO(f"{raw(schema_message())}\n{line}\n".encode()))
     text = output.buffer.getvalue().decode()
     assert '"price":0.10000000000000000001' in text
@@ -342,7 +342,7 @@ def test_no_state_passes_when_most_of_many_rows_were_rejected(tmp_path):
     output = Output()
     text = "\n".join([raw(schema_message()), *[raw(bad)] * 1000, raw(STATE)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.messages.sys.stdout", output)
+        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
         mapper = XdmMapper(config={"diagnostics_dir": str(tmp_path)})
         with pytest.raises(MapperRunError):
             mapper.listen(io.BytesIO(text.encode()))
@@ -378,7 +378,7 @@ def test_the_sdks_hooks_map_plain_messages_too():
 
 
 def run(*arguments: str, stdin: str = "", env=None) -> subprocess.CompletedProcess[str]:
-    program = "from tap_mixpanel_export.xdm.mapper import main; main()"
+    program = "from tap_mixpanel_export.xdm.mapper.mapper import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         input=stdin,
@@ -454,7 +454,7 @@ def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
     file = tmp_path / "in.singer"
     lines = [raw(schema_message()), *[raw(record_message(SIGN_UP))] * 2000]
     file.write_text("\n".join(lines) + "\n")
-    program = "from tap_mixpanel_export.xdm.mapper import main; main()"
+    program = "from tap_mixpanel_export.xdm.mapper.mapper import main; main()"
     with (
         file.open() as stdin,
         subprocess.Popen(

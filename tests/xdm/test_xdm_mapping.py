@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from xdm_samples import Files, attribute, field_group, line, mapping_set
 
-from tap_mixpanel_export.xdm.columns import derive_columns, event_schema
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.field_group import FieldGroup
-from tap_mixpanel_export.xdm.mapping import bind, load_mapping, with_required_lines
-from tap_mixpanel_export.xdm.mapping_set import MappingSet
+from tap_mixpanel_export.xdm.mapping.binding import bind, load_mapping, with_required_lines
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
+from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
+from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 TEXT = {"type": "string"}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.mapping_set import (
+from tap_mixpanel_export.xdm.mapping.mapping_set import (
     Identity,
     MappingSet,
     SourceType,

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 from xdm_samples import Files, attribute
 
-from tap_mixpanel_export.xdm.field import XdmField, XdmType
-from tap_mixpanel_export.xdm.field_group import FieldGroup
-from tap_mixpanel_export.xdm.mapping import load_mapping
-from tap_mixpanel_export.xdm.registry import (
+from tap_mixpanel_export.xdm.cli.registry import (
     field_group_payload,
     field_payload,
     identity_descriptors,
     schema_payload,
 )
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 
 def test_the_field_group_has_the_tenants_name_and_reads_back_the_same():

@@ -8,8 +8,8 @@ from singer_sdk.mapper import PluginMapper
 from xdm_samples import SIGN_UP, Files, attribute, line, schema_message
 
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.mapping import load_mapping
-from tap_mixpanel_export.xdm.stream_maps import skipped_lines, stream_map, to_yaml
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.stream_maps import skipped_lines, stream_map, to_yaml
 
 TEXT = {"type": "string"}
 LONG = {"type": "integer", "meta:xdmType": "long"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tap_mixpanel_export.xdm.columns import derive_columns, event_schema
-from tap_mixpanel_export.xdm.mapping import Mapping, load_mapping
+from tap_mixpanel_export.xdm.mapping.binding import Mapping, load_mapping
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
 
 SIGN_UP = {
     "event_id": "ab" * 32,

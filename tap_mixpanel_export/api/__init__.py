@@ -1,0 +1,1 @@
+"""What Mixpanel's service says and wants: one query, credentials, quota."""

@@ -1,0 +1,1 @@
+"""Records as Singer messages and files."""

@@ -1,0 +1,181 @@
+"""Pure: finished records, many at once, as the RECORD messages of a run."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
+from msgspec import Raw
+from singer_sdk.singerlib.json import deserialize_json
+
+from tap_mixpanel_export.output.writer import serialize
+from tap_mixpanel_export.records.lines import whole_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from singer_sdk.mapper import StreamMap
+
+# What an expression of a stream map calls a record, a record's member, and the value it replaces.
+_WHOLE_RECORD = re.compile(r"\b(_|record|self|properties)\b")
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_object = msgspec.json.Decoder(dict[str, Raw] | None).decode
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
+
+
+def load_record(line: bytes) -> dict[str, Any]:
+    """A record as a dictionary, its numbers without loss."""
+    try:
+        return _decode(line)  # type: ignore[no-any-return]
+    except msgspec.DecodeError:
+        # Escapes of lone surrogates, which msgspec refuses.
+        return deserialize_json(line)
+
+
+class Framer:
+    """Puts records into messages as they are.
+
+    Args:
+        stream: The stream's name.
+        version: Of the table, for targets that activate versions.
+    """
+
+    def __init__(self, stream: str, version: int | None) -> None:
+        members = {"type": "RECORD", "stream": stream}
+        after = {} if version is None else {"version": version}
+        self._before = msgspec.json.encode(members)[:-1] + b',"record":'
+        after_record = msgspec.json.encode({**after, "time_extracted": _now()})
+        self._after = b"," + after_record[1:] + b"\n"
+
+    def __call__(self, text: bytes) -> tuple[bytes | memoryview, ...]:
+        """Make messages of records, each with its line end; in pieces, because they are large."""
+        # A record has no line end in it: one pass of C makes all messages, and the start of one too
+        # many.
+        messages = text.replace(b"\n", self._after + self._before)
+        return self._before, memoryview(messages)[: -len(self._before)]
+
+
+class Pruner:
+    """Takes out of records what is deselected inside of columns.
+
+    Only the objects on the way to it are taken apart, and their other members stay the text that
+    they are.
+
+    Args:
+        columns: Names of all columns that are written.
+        paths: What is deselected: a column, and names inside of it, at least one.
+    """
+
+    def __init__(self, columns: Iterable[str], paths: Sequence[Sequence[str]]) -> None:
+        self._paths = paths
+        kinds: dict[str, Any] = dict.fromkeys(columns, Raw)
+        kinds |= {path[0]: dict[str, Raw] | None for path in paths if path[0] in kinds}
+        self._decode_lines = _lines_decoder(kinds)
+
+    def __call__(self, text: bytes) -> bytes:
+        """The records without it, each with its line end."""
+        try:
+            records: list[Any] = self._decode_lines(text)
+            for path in self._paths:
+                for record in records:
+                    _remove_text(record.get(path[0]), path[1:])
+            return _encode_lines(records)
+        except msgspec.DecodeError:
+            # A name with an escape of a lone surrogate, or no object where one is expected.
+            records = [load_record(line) for line in whole_lines(text)]
+        for path in self._paths:
+            for record in records:
+                _remove(record, path)
+        return b"".join(serialize(record) + b"\n" for record in records)
+
+
+class Transformer:
+    """Runs stream maps, flattening included, over records.
+
+    Args:
+        maps: The SDK's.
+        version: Of the table, for targets that activate versions.
+        columns: Names of all columns.
+        reads_properties: Whether a map may look into `properties`; otherwise it stays text.
+    """
+
+    def __init__(
+        self,
+        maps: Sequence[StreamMap],
+        version: int | None,
+        columns: Iterable[str],
+        *,
+        reads_properties: bool,
+    ) -> None:
+        self._maps = maps
+        self._version = {} if version is None else {"version": version}
+        kinds: dict[str, Any] = dict.fromkeys(columns, Any)
+        if "properties" in kinds and not reads_properties:
+            kinds["properties"] = Raw
+        self._decode_lines = _lines_decoder(kinds)
+
+    def __call__(self, text: bytes) -> tuple[bytes]:
+        """Make the messages of records, each with its line end."""
+        try:
+            records: list[Any] = self._decode_lines(text)
+        except msgspec.DecodeError:
+            records = [load_record(line) for line in whole_lines(text)]
+        after = {**self._version, "time_extracted": _now()}
+        messages = [
+            {"type": "RECORD", "stream": stream_map.stream_alias, "record": mapped, **after}
+            for record in records
+            for stream_map in self._maps
+            if (mapped := stream_map.transform(record)) is not None
+        ]
+        try:
+            return (_encode_lines(messages),)
+        except UnicodeEncodeError:
+            return (b"".join(serialize(message) + b"\n" for message in messages),)
+
+
+def reads_properties(stream_maps: object) -> bool:
+    """Whether an expression in the setting `stream_maps` may look into `properties`."""
+    if isinstance(stream_maps, dict):
+        return any(map(reads_properties, stream_maps.values()))
+    return isinstance(stream_maps, str) and _WHOLE_RECORD.search(stream_maps) is not None
+
+
+def _lines_decoder(kinds: dict[str, Any]) -> Callable[[bytes], list[Any]]:
+    """A decoder of records whose columns have these types; it raises msgspec.DecodeError."""
+    record = TypedDict("Record", kinds)  # type: ignore[misc]  # its keys are settings
+    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
+        record, float_hook=Decimal
+    ).decode_lines
+    return decode
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()
+
+
+def _remove_text(members: dict[str, Raw] | None, path: Sequence[str]) -> None:
+    """Remove a member whose parents are text yet.
+
+    Raises:
+        msgspec.DecodeError: One of its parents is no object.
+    """
+    if members is None:
+        return
+    name, *rest = path
+    if not rest:
+        members.pop(name, None)
+    elif (text := members.get(name)) is not None and (inner := _decode_object(text)) is not None:
+        _remove_text(inner, rest)
+        members[name] = Raw(_encode(inner))
+
+
+def _remove(parent: Any, path: Sequence[str]) -> None:
+    for name in path[:-1]:
+        parent = parent.get(name) if isinstance(parent, dict) else None
+    if isinstance(parent, dict):
+        parent.pop(path[-1], None)

@@ -1,0 +1,1 @@
+"""The text of a response in, finished records out; no HTTP."""

@@ -1,0 +1,236 @@
+"""Pure: a line of an export as a record of the stream `events`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from tap_mixpanel_export.records.converters import (
+    NULL,
+    ColumnCell,
+    cell_maker,
+    checked_type,
+    is_plain_text,
+)
+from tap_mixpanel_export.records.fast import BlockMaker
+from tap_mixpanel_export.records.parsing import ABSENT, NotAnEventError, event_decoder
+from tap_mixpanel_export.xdm.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tap_mixpanel_export.timezones import Instants
+    from tap_mixpanel_export.xdm.mapping.columns import Column
+
+# Properties that every record needs, whatever the mapping.
+_TIME = "time"
+_DISTINCT_ID = "distinct_id"
+_INSERT_ID = "$insert_id"
+_PROCESSED = "mp_processing_time_ms"
+_OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED)
+
+# More than any instant has, in any unit.
+_MOST_DIGITS = 20
+_ENDLESS = 2**63
+
+_encode = msgspec.json.Encoder().encode
+_QUOTE = ord('"')
+_NO_INSERT_IDS = (b'""', b"null")
+
+
+class Record(NamedTuple):
+    """A finished record.
+
+    Attributes:
+        text: A JSON object in one line; `event_id` and `timestamp` come first.
+        key: What tells repeats of the event: its digest; None without an `$insert_id`, when
+            nothing tells a repeat from another event.
+        instant: When it occurred, milliseconds since the epoch.
+        processed: When Mixpanel processed it, milliseconds since the epoch; None when it does not
+            say.
+    """
+
+    text: bytes
+    key: bytes | None
+    instant: int
+    processed: int | None
+
+
+class RecordMaker:
+    """Makes records of the lines of an export.
+
+    There are two ways to the same records. Usually `make_block` makes those of many lines at once,
+    msgspec checking the types of the mapped properties while it reads. A line that it leaves is
+    taken apart value by value, each converted as Data Prep does.
+
+    Args:
+        columns: The mapped columns.
+        instants: Reads `time`.
+        selected: Names of the columns to write; None for all. `event_id` and `timestamp` are
+            always written.
+        properties_as_text: Whether `properties` is JSON text instead of an object.
+        is_wanted: Whether an event is written, by its instant and processing time. Events between
+            two wanted ones are wanted, and so are those that were processed later.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        instants: Instants,
+        *,
+        selected: frozenset[str] | None = None,
+        properties_as_text: bool = False,
+        is_wanted: Callable[[int, int | None], bool] = lambda _instant, _processed: True,
+    ) -> None:
+        written = [c for c in columns if selected is None or c.name in selected]
+        wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
+        self._cells = [
+            ColumnCell(
+                name=column.name,
+                place=wanted.index(column.path[0]) if column.path else len(wanted),
+                make=cell_maker(column.field, column.path[1:]),
+                is_text=is_plain_text(column.field) and len(column.path) < 2,  # noqa: PLR2004
+                kind=checked_type(column.field) if len(column.path) == 1 else None,
+            )
+            for column in written
+        ]
+        self._decode = event_decoder(wanted)
+        self._instants = instants
+        self._is_wanted = is_wanted
+        self._properties = (
+            None
+            if selected is not None and "properties" not in selected
+            else _as_text
+            if properties_as_text
+            else Raw
+        )
+        self._record = _struct(
+            [
+                "event_id",
+                "timestamp",
+                *(cell.name for cell in self._cells),
+                *([] if self._properties is None else ["properties"]),
+            ]
+        )
+        self.make_block = BlockMaker(
+            cells=self._cells,
+            names=wanted,
+            record=self._record,
+            instants=instants,
+            is_wanted=is_wanted,
+            properties=self._properties,
+            convert=self._convert,
+        )
+        """Makes the records of usual lines."""
+        self.conversion_warnings: Counter[str] = Counter()
+        """Values that became null because they do not fit their column, by column."""
+
+    def make_line(self, line: bytes) -> Record | None:
+        """Make the record of any line, value by value.
+
+        Args:
+            line: One event as exported, without the line's end.
+
+        Returns:
+            The record, or None when it is not wanted.
+
+        Raises:
+            NotAnEventError: The line is malformed: no event, or without a usable `time`.
+        """
+        event = self._decode(line)
+        time = bytes(event.values[0])
+        try:
+            timestamp, instant = self._instants.render(int(time))
+        except ValueError:
+            timestamp, instant = self._render_fraction(time)
+        _, distinct_id, insert_id, processed_raw = event.values[:4]
+        processed = _processed(bytes(processed_raw))
+        if not self._is_wanted(instant, processed):
+            return None
+        values = (*event.values, event.name)
+        cells = [
+            ABSENT
+            if values[cell.place] is ABSENT
+            else self._convert(cell, bytes(values[cell.place]))
+            for cell in self._cells
+        ]
+        insert_text = bytes(insert_id)
+        is_identified = insert_text not in _NO_INSERT_IDS
+        digest = sha256(
+            b"|".join(
+                (
+                    _plain(event.name),
+                    time,
+                    b"" if distinct_id is ABSENT else _plain(bytes(distinct_id)),
+                    _plain(insert_text)
+                    if is_identified
+                    else sha256(event.properties).hexdigest().encode(),
+                )
+            )
+        ).digest()
+        if self._properties is not None:
+            cells.append(self._properties(event.properties))
+        text = _encode(self._record(digest.hex(), timestamp.decode(), *cells))
+        return Record(text, digest if is_identified else None, instant, processed)
+
+    def _convert(self, cell: ColumnCell, text: bytes) -> Raw:
+        if text == NULL:
+            return ABSENT
+        try:
+            return Raw(cell.make(text))
+        except ConversionError:
+            self.conversion_warnings[cell.name] += 1
+            return ABSENT
+
+    def _render_fraction(self, time: bytes) -> tuple[bytes, int]:
+        """A `time` that is not a whole number: the instant of its unit that it lies in."""
+        try:
+            number = Decimal(time.decode())
+            if number.adjusted() > _MOST_DIGITS:
+                # The integer of 1e400 has 401 digits, that of 1e999999999 does not fit in memory.
+                raise NotAnEventError("no usable `time`")
+            return self._instants.render(int(number.to_integral_value("ROUND_FLOOR")))
+        except (InvalidOperation, ValueError) as error:
+            raise NotAnEventError("no usable `time`") from error
+
+
+def _processed(text: bytes) -> int | None:
+    """When an event was processed; None for what is no time of any clock."""
+    try:
+        at = int(text) if len(text) <= _MOST_DIGITS else None
+    except ValueError:
+        return None
+    return at if at is not None and -_ENDLESS <= at < _ENDLESS else None
+
+
+def _as_text(properties: bytes) -> Raw:
+    return Raw(_encode(properties.decode()))
+
+
+def _struct(names: Sequence[str]) -> Callable[..., Any]:
+    """What makes an object of values whose members have the columns' names."""
+    try:
+        return msgspec.defstruct(
+            "Record",
+            [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
+            gc=False,
+        )
+    except ValueError:
+        # It takes no names with characters that JSON escapes.
+        return lambda *values: dict(zip(names, values, strict=True))
+
+
+def _plain(text: bytes) -> bytes:
+    """What `event_id` is made of: a string as is, anything else as its JSON text."""
+    if text[0] != _QUOTE:
+        return text
+    if b"\\" not in text:
+        return text[1:-1]
+    # A lone surrogate has no UTF-8 of its own; this form is the one that loses nothing.
+    return str(json.loads(text)).encode("utf-8", "surrogatepass")

@@ -1,0 +1,158 @@
+"""A window's finished records in a compressed temporary file, until the window is verified."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from typing import IO, TYPE_CHECKING
+
+from isal import igzip_lib
+from lz4 import block as lz4
+
+from tap_mixpanel_export.records.lines import whole_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+# What a record costs here it costs in every run: this takes half the time of the fastest gzip, and
+# leaves a quarter of the text.
+_ACCELERATION = 4
+
+
+class Records:
+    """Some records of a window.
+
+    Args:
+        count: How many they are.
+        text: Each a JSON object and a line end; None to unpack it when it is asked for.
+        member: The same as a gzip member, when there is one.
+    """
+
+    def __init__(self, count: int, text: bytes | None = None, member: bytes | None = None) -> None:
+        self.count = count
+        self.member = member
+        self._text = text
+
+    @property
+    def text(self) -> bytes:
+        """Each a JSON object and a line end, which is nowhere else."""
+        if self._text is None:
+            self._text = unpack_member(self.member or b"")
+        return self._text
+
+    def lines(self) -> list[bytes]:
+        """The same without line ends."""
+        return whole_lines(self.text)
+
+
+class Spool:
+    """Records, one JSON object a line, written once and read once.
+
+    The file has no name, so that nothing is left of it on any way out, SIGKILL included. Its size
+    is about a quarter of the records' text; at most the windows in flight have one.
+
+    Args:
+        gzip_level: Keep the records as gzip members of this level, 0 to 3, which need no work to
+            become a gzip file; None for what is fastest to read again.
+    """
+
+    def __init__(self, gzip_level: int | None = None) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._gzip_level = gzip_level
+        # Of each block the records, and the bytes as text and in the file: there are too many for
+        # an object each.
+        self._counts, self._lengths, self._sizes = array("I"), array("I"), array("I")
+        self._dropped = bytearray()
+        self.count = 0
+        """Records written, dropped ones included."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the disk space."""
+        self._file.close()
+
+    def write(self, text: bytes, count: int) -> None:
+        """Append records.
+
+        Args:
+            text: The records, each with a line end, which is nowhere else.
+            count: How many they are.
+        """
+        if not count:
+            return
+        if self._gzip_level is None:
+            packed = lz4.compress(text, mode="fast", acceleration=_ACCELERATION, store_size=False)
+        else:
+            packed = pack_member(text, self._gzip_level)
+        self._counts.append(count)
+        self._lengths.append(len(text))
+        self._sizes.append(self._file.write(packed))
+        self.count += count
+
+    def drop(self, ordinals: Iterable[int]) -> int:
+        """Leave out some records when reading.
+
+        Args:
+            ordinals: Their numbers in order of writing, from 0, each at most once.
+
+        Returns:
+            How many they are.
+        """
+        dropped = 0
+        for dropped, ordinal in enumerate(ordinals, start=1):  # noqa: B007 - the last one is returned
+            if not self._dropped:
+                # A bit a record: memory stays the same, however many there are.
+                self._dropped = bytearray(self.count // 8 + 1)
+            self._dropped[ordinal // 8] |= 1 << ordinal % 8
+        return dropped
+
+    def records(self) -> Iterator[Records]:
+        """Read all records, in order of writing."""
+        self._file.seek(0)
+        first = 0
+        for count, length, size in zip(self._counts, self._lengths, self._sizes, strict=True):
+            records = self._unpacked(count, length, self._file.read(size))
+            dropped = self._dropped_of(first, count)
+            first += count
+            if not dropped:
+                yield records
+            elif lines := [
+                line for at, line in enumerate(records.lines()) if not dropped >> at & 1
+            ]:
+                yield Records(len(lines), b"\n".join((*lines, b"")))
+
+    def _dropped_of(self, first: int, count: int) -> int:
+        """Which of some records are dropped, the first one in the lowest bit."""
+        some = self._dropped[first // 8 : (first + count - 1) // 8 + 1]
+        return int.from_bytes(some, "little") >> first % 8 & (1 << count) - 1
+
+    def _unpacked(self, count: int, length: int, packed: bytes) -> Records:
+        if self._gzip_level is not None:
+            return Records(count, member=packed)
+        text: bytes = lz4.decompress(packed, uncompressed_size=length)
+        return Records(count, text)
+
+
+def pack_member(text: bytes, level: int) -> bytes:
+    """A gzip member; one after the other they are a gzip file (RFC 1952)."""
+    packed: bytes = igzip_lib.compress(text, level, flag=igzip_lib.COMP_GZIP)
+    return packed
+
+
+def unpack_member(member: bytes) -> bytes:
+    """The text of a gzip member."""
+    text: bytes = igzip_lib.decompress(member, flag=igzip_lib.DECOMP_GZIP)
+    return text

@@ -1,0 +1,1 @@
+"""Which days, in which order, and what the state says."""

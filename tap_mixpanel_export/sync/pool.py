@@ -1,0 +1,82 @@
+"""Threads that download windows side by side."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_mixpanel_export.sync.download import Downloader, FinishedWindow
+    from tap_mixpanel_export.sync.windows import Window
+
+# s, for all threads. An idle one ends at once; one that waits for the network may take its whole
+# timeout.
+_PATIENCE = 2.0
+
+
+class DownloadPool:
+    """Downloads windows in threads, started as they are needed.
+
+    The threads are daemons, unlike those of `concurrent.futures`: a run that was told to end does
+    not wait for a silent connection, up to `request_timeout` long.
+
+    Args:
+        make_downloader: Gives each thread its own downloader.
+        most: Number of threads at most.
+        stop: Set by `close`; downloads under way end soon after.
+    """
+
+    def __init__(
+        self, make_downloader: Callable[[], Downloader], most: int, stop: threading.Event
+    ) -> None:
+        self._make_downloader = make_downloader
+        self._most = most
+        self._stop = stop
+        self._threads: list[threading.Thread] = []
+        self._work: queue.SimpleQueue[tuple[Window, Future[FinishedWindow]] | None] = (
+            queue.SimpleQueue()
+        )
+
+    def submit(self, window: Window) -> Future[FinishedWindow]:
+        """Download a window as soon as a thread is free."""
+        future: Future[FinishedWindow] = Future()
+        self._work.put((window, future))
+        if len(self._threads) < self._most:
+            thread = threading.Thread(target=self._run, name="download", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def close(self) -> None:
+        """End all downloads, and the threads as far as they do not wait for the network."""
+        self._stop.set()
+        for _ in self._threads:
+            self._work.put(None)
+        give_up = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
+
+    def _run(self) -> None:
+        downloader = self._make_downloader()
+        try:
+            while (item := self._work.get()) is not None:
+                window, future = item
+                if self._stop.is_set():
+                    future.cancel()
+                    continue
+                try:
+                    finished = downloader.download(window)
+                except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                    future.set_exception(error)
+                else:
+                    if self._stop.is_set():
+                        # Nobody waits for it any more.
+                        finished.spool.close()
+                    future.set_result(finished)
+        finally:
+            downloader.close()

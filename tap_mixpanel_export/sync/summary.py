@@ -1,0 +1,66 @@
+"""What a run did, in the terms of Adobe's dataflow runs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.sync.download import FinishedWindow
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """Totals over the windows that were written."""
+
+    started: float = field(default_factory=time.monotonic)
+    windows: int = 0
+    queries: int = 0
+    received: int = 0
+    written: int = 0
+    lines: int = 0
+    malformed: int = 0
+    records: int = 0
+    known: int = 0
+    late: int = 0
+    duplicates: int = 0
+    from_future: int = 0
+    conversion_warnings: Counter[str] = field(default_factory=Counter)
+
+    def add(self, finished: FinishedWindow) -> None:
+        """Add a window."""
+        counts = finished.counts
+        self.windows += 1
+        self.received += counts.received
+        self.lines += counts.lines
+        self.malformed += counts.malformed
+        self.known += counts.known
+        self.late += counts.late
+        self.duplicates += counts.duplicates
+        self.from_future += counts.from_future
+        self.conversion_warnings.update(counts.conversion_warnings)
+
+    def malformed_percent(self, finished: FinishedWindow) -> float:
+        """Share of malformed lines once a window is added."""
+        malformed = self.malformed + finished.counts.malformed
+        lines = self.lines + finished.counts.lines + malformed
+        return 100 * malformed / lines if lines else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Adobe's counters under Adobe's names, and what they lack."""
+        return {
+            "inputRecordCount": self.lines + self.malformed,
+            "outputRecordCount": self.records,
+            "failedRecordCount": self.malformed,
+            "inputByteCount": self.received,
+            "outputByteCount": self.written,
+            "knownRecordCount": self.known,
+            "lateRecordCount": self.late,
+            "duplicateRecordCount": self.duplicates,
+            "conversionWarningCount": sum(self.conversion_warnings.values()),
+            "windowCount": self.windows,
+            "queryCount": self.queries,
+            "durationSeconds": round(time.monotonic() - self.started, 1),
+        }

@@ -1,0 +1,250 @@
+"""`mixpanel-xdm`: for people who write, check and look at mappings."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tap_mixpanel_export.xdm.cli.event_source import open_events
+from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
+from tap_mixpanel_export.xdm.cli.preview import preview as make_preview
+from tap_mixpanel_export.xdm.cli.preview import records_list, records_table, schema_table
+from tap_mixpanel_export.xdm.cli.registry import (
+    field_group_payload,
+    identity_descriptors,
+    schema_payload,
+)
+from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
+from tap_mixpanel_export.xdm.mapper.messages import decode_value
+from tap_mixpanel_export.xdm.mapper.plan import properties_texts
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns
+from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
+from tap_mixpanel_export.xdm.mapping.stream_maps import skipped_lines, stream_map, to_yaml
+from tap_mixpanel_export.xdm.schema.documents import dump_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_mixpanel_export.xdm.cli.event_source import EventRecord
+    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.schema.documents import JsonObject
+
+# Tables in a file or pipe are for reading, too: nothing is cut off there.
+_WIDE = 10_000
+
+
+def _with_mapping(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that name a mapping, and the mapping; turn errors to messages."""
+
+    @click.option("--mapping-file", help="Data Prep mapping set. Default: the built-in one.")
+    @click.option("--field-group-file", help="XDM field group. Default: the built-in one.")
+    @click.option("--tenant-id", help="What stands for {TENANT_ID} in the files.")
+    @functools.wraps(command)
+    def wrapped(
+        mapping_file: str | None, field_group_file: str | None, tenant_id: str | None, **kwargs: Any
+    ) -> None:
+        try:
+            command(load_mapping(mapping_file, field_group_file, tenant_id), **kwargs)
+        except MappingError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            sys.exit(1)
+        except MapperRunError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+def _with_events(command: Callable[..., None]) -> Callable[..., None]:
+    command = click.option(
+        "--config",
+        "configs",
+        multiple=True,
+        help="Settings of the tap: a JSON file, or ENV for environment variables (the default).",
+    )(command)
+    return click.option(
+        "--input",
+        "input_file",
+        help="Read this JSON lines file (records, Singer messages or raw events; - for standard "
+        "input) instead of running the tap.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Write, check and look at mappings from Mixpanel events to XDM."""
+
+
+@main.command()
+@_with_mapping
+def check(mapping: Mapping) -> None:
+    """List every problem of a mapping set; exit with 1 if there is one."""
+    columns = derive_columns(mapping)
+    filled = {bound.destination for bound in mapping.lines}
+    for name in sorted(mapping.field_group.root.required):
+        if (name,) not in filled:
+            click.echo(f"Note: no line fills {name}; the mapper fills it from the event itself.")
+    click.echo(f"{len(mapping.lines)} lines, {len(columns)} columns, no problem.")
+
+
+@main.command("stream-maps")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
+@_with_mapping
+def stream_maps(mapping: Mapping, *, as_json: bool) -> None:
+    """Print the stock SDK stream map of a mapping set."""
+    maps = stream_map(mapping)
+    for bound in skipped_lines(mapping):
+        destination = ".".join(bound.destination)
+        click.echo(
+            f"mapping {bound.line.number} ({destination}): left out, stream maps have no Data Prep "
+            "expressions; use map-mixpanel-xdm",
+            err=True,
+        )
+    click.echo(dump_document({"stream_maps": maps}) if as_json else to_yaml(maps), nl=False)
+
+
+@main.command("field-group")
+@_with_mapping
+def field_group(mapping: Mapping) -> None:
+    """Print the payload that creates the field group in the XDM Schema Registry."""
+    click.echo(dump_document(field_group_payload(mapping.field_group)), nl=False)
+
+
+@main.command()
+@click.option("--title", default="Mixpanel events", show_default=True, help="Name of the schema.")
+@click.option("--field-group-id", help="The $id that the registry gave to the field group.")
+@click.option("--descriptors", is_flag=True, help="Print the identity descriptors instead.")
+@click.option("--schema-id", help="With --descriptors: the $id that the schema got.")
+@_with_mapping
+def schema(
+    mapping: Mapping,
+    *,
+    title: str,
+    field_group_id: str | None,
+    descriptors: bool,
+    schema_id: str | None,
+) -> None:
+    """Print the payload that creates the schema in the XDM Schema Registry."""
+    if descriptors:
+        click.echo(_json(identity_descriptors(mapping, schema_id)))
+    else:
+        payload = schema_payload(mapping, title=title, field_group_id=field_group_id)
+        click.echo(dump_document(payload), nl=False)
+
+
+@main.command()
+@click.option("--limit", default=10, show_default=True, help="How many events to map.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+@_with_events
+@_with_mapping
+def preview(
+    mapping: Mapping,
+    *,
+    limit: int,
+    as_json: bool,
+    input_file: str | None,
+    configs: tuple[str, ...],
+) -> None:
+    """Show the schema and the first mapped records."""
+    complete = with_required_lines(mapping)
+    with open_events(input_file, configs) as events:
+        result = make_preview(complete, events, limit)
+    if as_json:
+        click.echo(_json(result))
+        return
+    console = _console()
+    console.print(schema_table(complete))
+    records = records_table(complete, result.records)
+    unlimited = console.options.update(max_width=_WIDE)
+    if console.measure(records, options=unlimited).maximum > console.width:
+        records = records_list(complete, result.records)
+    console.print(records)
+    for destination, count in result.unconverted.items():
+        console.print(Text(f"{destination}: {count} values do not fit its type."))
+    for field, count in result.rejected.items():
+        console.print(Text(f"{count} records have no value for the required field {field}."))
+
+
+@main.command()
+@click.option("--min-share", default=0.0, help="Leave out properties that fewer events have (0-1).")
+@click.option("--limit", default=100_000, show_default=True, help="How many events to read.")
+@click.option("--mapping-out", type=click.Path(dir_okay=False), help="Write the mapping set here.")
+@click.option("--field-group-out", type=click.Path(dir_okay=False), help="Write the field group.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@_with_events
+@_with_mapping
+def infer(  # noqa: PLR0913 (one parameter per option)
+    mapping: Mapping,
+    *,
+    min_share: float,
+    limit: int,
+    mapping_out: str | None,
+    field_group_out: str | None,
+    as_json: bool,
+    input_file: str | None,
+    configs: tuple[str, ...],
+) -> None:
+    """Propose mapping lines and fields for properties that are not mapped yet."""
+    with open_events(input_file, configs) as events:
+        count, proposals = propose(mapping, _properties(events, limit))
+    proposals = [proposal for proposal in proposals if proposal.share >= min_share]
+    documents = {
+        mapping_out: extended_mapping_set(mapping, proposals),
+        field_group_out: extended_field_group(mapping, proposals),
+    }
+    for path, document in documents.items():
+        if path is not None:
+            with click.open_file(path, "w", encoding="utf-8") as file:
+                file.write(dump_document(document))
+    if as_json:
+        rows = [
+            {
+                "source": source_text(proposal.source),
+                "destination": ".".join(proposal.destination),
+                "type": proposal.field.label,
+                "share": round(proposal.share, 4),
+                "types_seen": proposal.types,
+            }
+            for proposal in proposals
+        ]
+        click.echo(_json({"events": count, "properties": rows}))
+        return
+    table = Table("Property", "Events", "Types seen", "Proposed field", "Type")
+    for proposal in proposals:
+        table.add_row(
+            Text(source_text(proposal.source)),
+            f"{proposal.share:.1%}",
+            ", ".join(proposal.types),
+            ".".join(proposal.destination),
+            proposal.field.label,
+        )
+    console = _console()
+    console.print(table)
+    console.print(Text(f"{count} events read, {len(proposals)} properties not mapped yet."))
+
+
+def _properties(events: Iterator[EventRecord], limit: int) -> Iterator[JsonObject]:
+    for number, event in enumerate(events):
+        if number >= limit:
+            return
+        texts = msgspec.json.decode(event.text, type=dict[str, msgspec.Raw])
+        properties = properties_texts(texts.get("properties"))
+        yield {name: decode_value(raw) for name, raw in properties.items()}
+
+
+def _json(value: object) -> str:
+    text = msgspec.json.encode(value, order=None, enc_hook=str)
+    return msgspec.json.format(text, indent=2).decode()
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)

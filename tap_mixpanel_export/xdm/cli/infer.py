@@ -1,0 +1,232 @@
+"""Mapping lines and field-group leaves proposed from the properties that events have."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tap_mixpanel_export.xdm.cli.registry import field_group_payload
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.mapping.columns import (
+    DOLLAR_PROPERTIES,
+    EVENT_NAME,
+    OWN_COLUMNS,
+    derive_columns,
+)
+from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType, source_text
+from tap_mixpanel_export.xdm.schema.convert import converter
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.schema.documents import JsonObject
+
+Path = tuple[str, ...]
+
+_MAX_DEPTH = 3  # Mixpanel's own limit for nested objects.
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+_LONG = INTEGER_BOUNDS[XdmType.LONG]
+_TEXT_TYPES = (XdmType.DATE_TIME, XdmType.DATE)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMERIC = frozenset({XdmType.LONG, XdmType.NUMBER})
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one property.
+
+    Attributes:
+        events: How many events have it, not counting nulls.
+        types: XDM types of its values, by how often.
+        items: Of lists, the types of the items.
+        objects: How many of the values are objects whose members are looked at on their own.
+    """
+
+    events: int = 0
+    types: Counter[XdmType] = field(default_factory=Counter)
+    items: Counter[XdmType] = field(default_factory=Counter)
+    objects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A proposed line and leaf.
+
+    Attributes:
+        source: Path of the property.
+        destination: Path of the new field.
+        field: The new field.
+        share: Share of the events that have the property, 0 to 1.
+        types: Names of the types seen, the most frequent first.
+    """
+
+    source: Path
+    destination: Path
+    field: XdmField
+    share: float
+    types: tuple[str, ...]
+
+
+def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[Proposal]]:
+    """Propose lines for the properties that a mapping does not take yet.
+
+    Args:
+        mapping: What is mapped already.
+        events: The `properties` of events, decoded.
+
+    Returns:
+        How many events were read, and the proposals, the most frequent property first.
+    """
+    seen: dict[Path, Seen] = {}
+    count = 0
+    for count, properties in enumerate(events, start=1):  # noqa: B007 (the number of events)
+        _look(properties, (), seen)
+    taken = {bound.destination for bound in mapping.lines}
+    tenant = "_" + mapping.tenant_id
+    proposals: list[Proposal] = []
+    known = _mapped_sources(mapping)
+    columns = {column.name for column in derive_columns(mapping)} | set(OWN_COLUMNS)
+    for path, found in sorted(seen.items(), key=lambda item: (-item[1].events, item[0])):
+        column = "_".join(path)
+        # `a.b` beside `a_b` would be the same column twice: the first stays.
+        if not found.types or path in known or column in columns:
+            continue
+        columns.add(column)
+        name = _name(path, tenant, taken, mapping.field_group.root)
+        taken.add(name)
+        leaf = replace(_leaf(found), title=" ".join(path))
+        types = tuple(xdm_type.label for xdm_type, _ in found.types.most_common())
+        proposals.append(Proposal(path, name, leaf, found.events / count, types))
+    return count, proposals
+
+
+def extended_mapping_set(mapping: Mapping, proposals: Iterable[Proposal]) -> JsonObject:
+    """Return the mapping set's document with the proposed lines at its end, in its spelling."""
+    document = copy.deepcopy(mapping.mapping_set.document)
+    old = "destinationXdmPath" in document["mappings"][0]
+    for proposal in proposals:
+        source = source_text(proposal.source)
+        destination = ".".join(proposal.destination)
+        document["mappings"].append(
+            {"sourceAttribute": source, "destinationXdmPath": destination}
+            if old
+            else {
+                "sourceType": SourceType.ATTRIBUTE.value,
+                "source": source,
+                "destination": destination,
+                "name": proposal.destination[-1],
+                "description": "Mixpanel",
+            }
+        )
+    return document
+
+
+def extended_field_group(mapping: Mapping, proposals: Iterable[Proposal]) -> JsonObject:
+    """Return the registry's payload of the field group with the proposed leaves."""
+    root = mapping.field_group.root
+    tenant = "_" + mapping.tenant_id
+    members = dict((root.properties.get(tenant) or XdmField(XdmType.OBJECT)).properties)
+    members |= {proposal.destination[-1]: proposal.field for proposal in proposals}
+    own = replace(
+        root.properties.get(tenant) or XdmField(XdmType.OBJECT),
+        properties=MappingProxyType(members),
+    )
+    extended = replace(root, properties=MappingProxyType({**root.properties, tenant: own}))
+    return field_group_payload(replace(mapping.field_group, root=extended))
+
+
+def _look(value: JsonObject, path: Path, seen: dict[Path, Seen]) -> None:
+    for name, member in value.items():
+        where = (*path, name)
+        if isinstance(member, dict) and member and name and len(where) < _MAX_DEPTH:
+            seen.setdefault(where, Seen()).objects += 1
+            _look(member, where, seen)
+        # No path can name what has no name; it stays in `properties`.
+        elif member is not None and name:
+            entry = seen.setdefault(where, Seen())
+            entry.events += 1
+            entry.types[_type(member)] += 1
+            if isinstance(member, list):
+                entry.items.update(_type(item) for item in member if item is not None)
+
+
+def _type(value: Any) -> XdmType:
+    if isinstance(value, str):
+        return _type_of_text(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return XdmType.LONG if _LONG[0] <= value <= _LONG[1] else XdmType.STRING
+    return _TYPES[type(value)]
+
+
+def _type_of_text(value: str) -> XdmType:
+    if not _DATE.match(value):
+        return XdmType.STRING
+    try:
+        _as_date_time(value, lambda: value)
+    except ConversionError:
+        return XdmType.STRING
+    return XdmType.DATE if _DATE.fullmatch(value) else XdmType.DATE_TIME
+
+
+_TYPES = {
+    bool: XdmType.BOOLEAN,
+    float: XdmType.NUMBER,
+    Decimal: XdmType.NUMBER,
+    list: XdmType.ARRAY,
+    dict: XdmType.MAP,
+}
+_as_date_time = converter(XdmField(XdmType.DATE_TIME))
+
+
+def _leaf(found: Seen) -> XdmField:
+    """Return a field that takes every value that was seen."""
+    # Only text takes an object beside a value of another type: its JSON text.
+    xdm_type = XdmType.STRING if found.objects else _common(found.types)
+    minimum, maximum = bounded(xdm_type, None, None)
+    items: XdmField | None = None
+    if xdm_type is XdmType.ARRAY:
+        kind = _common(found.items)
+        least, greatest = bounded(kind, None, None)
+        nested = kind in {XdmType.ARRAY, XdmType.MAP}
+        # Lists in lists and lists of objects have no one shape: their JSON text keeps them whole.
+        items = XdmField(XdmType.STRING) if nested else XdmField(kind, "", "", least, greatest)
+    return XdmField(xdm_type, minimum=minimum, maximum=maximum, items=items)
+
+
+def _common(types: Counter[XdmType]) -> XdmType:
+    kinds = set(types)
+    if len(kinds) == 1:
+        kind = kinds.pop()
+        return XdmType.STRING if kind is XdmType.MAP else kind
+    if kinds and kinds <= _NUMERIC:
+        return XdmType.NUMBER
+    if kinds == set(_TEXT_TYPES):
+        return XdmType.DATE_TIME
+    return XdmType.STRING
+
+
+def _mapped_sources(mapping: Mapping) -> set[Path]:
+    paths = {bound.line.source_path for bound in mapping.lines if bound.line.source_path}
+    # These names mean what the tap computes: a line could not reach a property of that name.
+    own = {EVENT_NAME, *((name,) for name in OWN_COLUMNS)}
+    plain = {path for path in DOLLAR_PROPERTIES if path in paths}
+    return {DOLLAR_PROPERTIES.get(path, path) for path in paths} | own | plain
+
+
+def _name(path: Path, tenant: str, taken: set[Path], root: XdmField) -> Path:
+    """Return a free name: letters, digits and underscores, a letter first (rules of XDM)."""
+    name = _NOT_IN_NAMES.sub("_", "_".join(path)).strip("_").lower() or "property"
+    if name[0].isdigit():
+        name = "property_" + name
+    candidate, number = name, 1
+    while (tenant, candidate) in taken or root.at((tenant, candidate)) is not None:
+        number += 1
+        candidate = f"{name}_{number}"
+    return (tenant, candidate)

@@ -1,0 +1,1 @@
+"""The Singer mapper: events in, ExperienceEvents out."""

@@ -1,0 +1,354 @@
+"""A mapping compiled against the SCHEMA of `events`: JSON text of a record in, ExperienceEvent out.
+
+Everything that can be decided once is: which sources are columns of the record, which values need
+no conversion, where each goes. What is not mapped is skipped by the decoder. `properties` is looked
+into for sources that are no columns, and for columns that are null: the tap's columns may have
+other types than the fields here, and the original is in `properties`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.expressions import EvaluationError
+from tap_mixpanel_export.xdm.mapper.messages import decode_value
+from tap_mixpanel_export.xdm.mapping.columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS
+from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
+from tap_mixpanel_export.xdm.schema.convert import converter, json_text
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.requirements import missing_field, pruned, requires_inside
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable
+
+    from tap_mixpanel_export.xdm.expressions import Expression
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.schema.convert import Converter
+
+Path = tuple[str, ...]
+
+_decode_texts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+# The Python type of decoded values that a field without further constraints takes as they are.
+_EXACT_TYPES: dict[XdmType, type] = {
+    XdmType.STRING: str,
+    XdmType.BOOLEAN: bool,
+    **dict.fromkeys(INTEGER_BOUNDS, int),
+}
+_PROPERTIES = "properties"
+# msgspec takes every other name for a member of a struct.
+_UNFIT_FOR_STRUCTS = re.compile(r"[\"\\\x00-\x1f]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Where a source's value goes.
+
+    Attributes:
+        box: Index of the object that it goes into.
+        key: Its name there.
+        exact: A value of exactly this type needs no conversion if it is within bounds.
+        least: Lower bound of an integer.
+        greatest: Upper bound of an integer.
+        convert: Converts every other value.
+        destination: The whole path, for counts.
+        path: Where the source is in `properties`; empty if it can only be a column.
+    """
+
+    box: int
+    key: str
+    exact: type | None
+    least: float | None
+    greatest: float | None
+    convert: Converter
+    destination: str
+    path: Path
+
+    @classmethod
+    def of(cls, box: int, destination: Path, field: XdmField, path: Path) -> _Step:
+        exact = _EXACT_TYPES.get(field.type)
+        constrained = field.enum or field.pattern is not None
+        if constrained or field.min_length is not None or field.max_length is not None:
+            exact = None
+        is_integer = field.type in INTEGER_BOUNDS
+        return cls(
+            box,
+            destination[-1],
+            exact,
+            field.minimum if is_integer else None,
+            field.maximum if is_integer else None,
+            converter(field),
+            ".".join(destination),
+            path,
+        )
+
+
+class RecordPlan:
+    """The compiled mapping.
+
+    Args:
+        mapping: The mapping; it must fill `_id` and `timestamp`.
+        columns: Names of the columns that the records have.
+        unconverted: Counts, by destination, the values that do not fit (MAPPER-3700-400).
+    """
+
+    def __init__(self, mapping: Mapping, columns: Iterable[str], unconverted: Counter[str]) -> None:
+        self._unconverted = unconverted
+        self._root = mapping.field_group.root
+        self._required = sorted(self._root.required)
+        self._requires_inside = requires_inside(self._root)
+        self._boxes: list[Path] = [()]
+        self._columns = frozenset(columns)
+        names: list[str] = [_PROPERTIES]
+        self._column_steps: list[tuple[int, _Step]] = []
+        self._property_steps: list[_Step] = []
+        self._expression_steps: list[tuple[Expression, _Step]] = []
+        self._statics: list[tuple[int, str, object]] = []
+        for bound in mapping.lines:
+            box = self._box(bound.destination[:-1])
+            step = _Step.of(box, bound.destination, bound.field, _property_path(bound))
+            if bound.expression is not None:
+                self._expression_steps.append((bound.expression, step))
+            elif bound.line.source_type is SourceType.STATIC:
+                self._statics.append((box, step.key, bound.static))
+            else:
+                column = _column_of(bound, self._columns)
+                if column is None:
+                    self._property_steps.append(step)
+                else:
+                    if column not in names:
+                        names.append(column)
+                    self._column_steps.append((names.index(column), step))
+        # The deepest first: an object that stays empty is left out of the one around it.
+        self._nesting = [
+            (index, self._boxes.index(path[:-1]), path[-1])
+            for index, path in sorted(
+                enumerate(self._boxes), key=lambda item: len(item[1]), reverse=True
+            )
+            if path
+        ]
+        self._names = names
+        self._read_record = _reader(names, {_PROPERTIES})
+        steps = [*self._property_steps, *(step for _, step in self._column_steps)]
+        tops = list(dict.fromkeys(step.path[0] for step in steps if step.path))
+        self._tops = {name: index for index, name in enumerate(tops)}
+        self._read_properties = _reader(tops, set(tops))
+
+    def _box(self, path: Path) -> int:
+        for length in range(1, len(path) + 1):
+            if path[:length] not in self._boxes:
+                self._boxes.append(path[:length])
+        return self._boxes.index(path)
+
+    def map(self, record: bytes | msgspec.Raw) -> tuple[dict[str, Any], str | None]:
+        """Map one record.
+
+        Args:
+            record: The record's JSON text.
+
+        Returns:
+            The ExperienceEvent, and the path of a required field that it lacks, None if it is
+            complete.
+
+        Raises:
+            msgspec.DecodeError: If the text is no JSON object.
+        """
+        boxes: list[dict[str, Any]] = [{} for _ in self._boxes]
+        values = self._read_record(record)
+        absent = self._property_steps.copy()
+        for index, step in self._column_steps:
+            value = values[index]
+            if value is None:
+                if step.path:
+                    absent.append(step)
+            elif value != "":
+                least = step.least
+                if type(value) is step.exact and (
+                    least is None or least <= value <= step.greatest  # type: ignore[operator]
+                ):
+                    boxes[step.box][step.key] = value
+                else:
+                    self._convert(boxes, step, value, record, self._names[index])
+        if absent and values[0] is not None:
+            self._from_properties(boxes, absent, values[0])
+        if self._expression_steps:
+            self._compute(boxes, record)
+        mapped = self._assembled(boxes)
+        return mapped, self._missing(mapped)
+
+    def _assembled(self, boxes: list[dict[str, Any]]) -> dict[str, Any]:
+        """Put the objects into each other, those without a member left out."""
+        for box, key, value in self._statics:
+            boxes[box][key] = value
+        for index, parent, key in self._nesting:
+            if boxes[index]:
+                boxes[parent][key] = boxes[index]
+        return boxes[0]
+
+    def _missing(self, mapped: dict[str, Any]) -> str | None:
+        if self._requires_inside:
+            return missing_field(self._root, mapped)
+        for name in self._required:
+            if name not in mapped:
+                return name
+        return None
+
+    def _convert(
+        self,
+        boxes: list[dict[str, Any]],
+        step: _Step,
+        value: Any,
+        record: bytes | msgspec.Raw,
+        name: str,
+    ) -> None:
+        self._fill(boxes, step, value, lambda: bytes(_decode_texts(record)[name]).decode())
+
+    def _fill(self, boxes: list[dict[str, Any]], step: _Step, value: Any, text: Any) -> None:
+        try:
+            converted = pruned(step.convert(value, text))
+        except ConversionError:
+            self._unconverted[step.destination] += 1
+            return
+        if converted is not None:
+            boxes[step.box][step.key] = converted
+
+    def _from_properties(
+        self, boxes: list[dict[str, Any]], steps: list[_Step], properties: msgspec.Raw
+    ) -> None:
+        """Fill what the record's columns do not have."""
+        text = properties_text(properties)
+        if not text.startswith(b"{"):
+            return
+        raws = self._read_properties(text)
+        for step in steps:
+            raw = raws[self._tops[step.path[0]]]
+            if raw is not None:
+                raw = _inside(raw, step.path[1:])
+            if raw is not None:
+                value = decode_value(raw)
+                if value is not None and value != "":
+                    self._fill(boxes, step, value, bytes(raw).decode)
+
+    def _compute(self, boxes: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
+        """Fill what expressions compute."""
+        texts = _decode_texts(record)
+        lookup = partial(_attribute, self._columns, texts, properties_texts(texts.get(_PROPERTIES)))
+        for expression, step in self._expression_steps:
+            try:
+                value = expression.evaluate(lookup)
+            except EvaluationError:
+                self._unconverted[step.destination] += 1
+                continue
+            if value is not None and value != "":
+                self._fill(boxes, step, value, lambda value=value: json_text(value))
+
+
+def _attribute(
+    columns: frozenset[str],
+    texts: dict[str, msgspec.Raw],
+    properties: dict[str, msgspec.Raw],
+    path: Path,
+) -> object:
+    """Return the value of an attribute in an expression: of a column, else of a property."""
+    if path == (_PROPERTIES,):
+        # Put together anew: the column may hold JSON text.
+        return {name: _plain(decode_value(raw)) for name, raw in properties.items()}
+    name = "_".join(path)
+    raw = texts.get(name) if name in columns or _is_own(path) else None
+    if (raw is None or bytes(raw) == b"null") and not _is_own(path):
+        first, *rest = DOLLAR_PROPERTIES.get(path, path)
+        top = properties.get(first)
+        raw = None if top is None else _inside(top, tuple(rest))
+    return None if raw is None else _plain(decode_value(raw))
+
+
+def properties_text(raw: msgspec.Raw) -> bytes:
+    """Return the JSON text of `properties`, which may be an object or its JSON text."""
+    text = bytes(raw)
+    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else text
+
+
+def properties_texts(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    """Return the JSON text of each property, of an object or of its JSON text."""
+    text = b"" if raw is None else properties_text(raw)
+    return _decode_texts(text) if text.startswith(b"{") else {}
+
+
+def _inside(raw: msgspec.Raw, path: Path) -> msgspec.Raw | None:
+    """Return the JSON text at a path inside of a value, None if there is nothing."""
+    found: msgspec.Raw | None = raw
+    for name in path:
+        if found is None or not bytes(found).startswith(b"{"):
+            return None
+        found = _decode_texts(found).get(name)
+    return found
+
+
+def _is_own(path: Path) -> bool:
+    return path == EVENT_NAME or (len(path) == 1 and path[0] in OWN_COLUMNS)
+
+
+def _column_of(bound: BoundLine, available: frozenset[str]) -> str | None:
+    """Return the column that holds a line's source, None if it is to be found in `properties`."""
+    name = "_".join(bound.line.source_path)
+    # A customer's property of the name of a column that the tap computes is not that column.
+    return name if name in available or _is_own(bound.line.source_path) else None
+
+
+def _property_path(bound: BoundLine) -> Path:
+    """Return where a line's source is in `properties`, empty if it is none of them."""
+    path = bound.line.source_path
+    return () if not path or _is_own(path) else DOLLAR_PROPERTIES.get(path, path)
+
+
+def _reader(names: list[str], undecoded: set[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that takes an object's JSON text and gives its members of these names.
+
+    Args:
+        names: The names; the values are in the same order, None for what is not there.
+        undecoded: Those of them whose JSON text is wanted instead of the value.
+    """
+    if any(_UNFIT_FOR_STRUCTS.search(name) for name in names):
+
+        def read(text: bytes | msgspec.Raw) -> tuple[Any, ...]:
+            texts = _decode_texts(text)
+            return tuple(
+                raw if raw is None or name in undecoded else decode_value(raw)
+                for name in names
+                for raw in (texts.get(name),)
+            )
+
+        return read
+    fields = [f"member_{index}" for index in range(len(names))]
+    members = msgspec.defstruct(
+        "Members",
+        [
+            (field, msgspec.Raw if name in undecoded else Any, None)
+            for field, name in zip(fields, names, strict=True)
+        ],
+        rename=dict(zip(fields, names, strict=True)),
+        gc=False,
+    )
+    # Decimals keep the digits of a number as they came.
+    decode = msgspec.json.Decoder(members, float_hook=Decimal).decode
+    astuple = msgspec.structs.astuple
+    return lambda text: astuple(decode(text))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with floats for decimals, which expressions compute with."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""Mapping sets, and what is derived from them."""

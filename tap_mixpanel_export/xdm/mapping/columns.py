@@ -1,0 +1,148 @@
+"""The columns of the stream `events`, derived from a mapping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.expressions.paths import print_path
+from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.schema.field import XdmField
+
+EVENT_NAME = ("event_name",)
+"""The source that is the event's name, not a property: Adobe's source renames `event`."""
+
+OWN_COLUMNS = ("event_id", "timestamp", "properties")
+"""What the tap computes itself; sources of these names mean these."""
+
+DOLLAR_PROPERTIES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("insert_id",): ("$insert_id",),
+    ("import",): ("$import",),
+    ("mp_api_endpoint",): ("$mp_api_endpoint",),
+    ("mp_api_timestamp_ms",): ("$mp_api_timestamp_ms",),
+}
+"""Mixpanel's own properties that Adobe's source delivers without the `$`.
+
+A customer's property of the plain name is none of them, and stays in `properties`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that holds one property of the event.
+
+    Attributes:
+        name: Its name: the source without `data.`, dots as underscores.
+        source: The source's path, as the mapping set has it.
+        path: Where the value is in the event's `properties`; empty for the event's name.
+        field: The XDM field that gives its type.
+    """
+
+    name: str
+    source: tuple[str, ...]
+    path: tuple[str, ...]
+    field: XdmField
+
+
+def derive_columns(mapping: Mapping) -> tuple[Column, ...]:
+    """Return one column per source of the mapping's `ATTRIBUTE` lines, in their order.
+
+    The first line of a source decides the type.
+
+    Args:
+        mapping: A checked mapping.
+
+    Raises:
+        MappingError: If two sources, or a source and a column of the tap, have the same name.
+    """
+    columns: dict[str, Column] = {}
+    numbers: dict[str, int] = {}
+    problems: list[str] = []
+    for bound in mapping.lines:
+        source = bound.line.source_path
+        if bound.line.source_type is not SourceType.ATTRIBUTE:
+            continue
+        if len(source) == 1 and source[0] in OWN_COLUMNS:
+            continue
+        name = "_".join(source)
+        place = f"mapping {bound.line.number} ({'.'.join(bound.destination)})"
+        known = columns.get(name)
+        if name in OWN_COLUMNS:
+            problems.append(
+                f"{place}: its source {print_path(source)} would need the name of the column {name}"
+            )
+        elif known is None:
+            path = () if source == EVENT_NAME else DOLLAR_PROPERTIES.get(source, source)
+            columns[name] = Column(name, source, path, bound.field)
+            numbers[name] = bound.line.number
+        elif known.source != source:
+            problems.append(
+                f"{place}: its source {print_path(source)} and {print_path(known.source)} of "
+                f"mapping {numbers[name]} would both be the column {name}"
+            )
+    if problems:
+        raise MappingError(problems)
+    return tuple(columns.values())
+
+
+def event_schema(
+    columns: tuple[Column, ...],
+    *,
+    properties_format: Literal["object", "string"] = "object",
+    time_in_ms: bool = False,
+) -> dict[str, Any]:
+    """Return the JSON Schema of the stream `events`.
+
+    Args:
+        columns: The mapped columns.
+        properties_format: Whether `properties` is an object or its JSON text.
+        time_in_ms: Whether `time` is in milliseconds; it changes a description.
+    """
+    properties: dict[str, Any] = {
+        "event_id": {
+            "type": "string",
+            "description": "SHA-256 of event name, time, distinct_id and $insert_id.",
+        },
+        "timestamp": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the event occurred, in UTC.",
+        },
+    }
+    for column in columns:
+        schema = column.field.json_schema(nullable=True)
+        schema.pop("title", None)
+        schema["description"] = _description(column, time_in_ms=time_in_ms)
+        properties[column.name] = schema
+    properties["properties"] = (
+        {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "All properties of the event, as exported.",
+        }
+        if properties_format == "object"
+        else {
+            "type": "string",
+            "description": "All properties of the event as exported, as JSON text.",
+        }
+    )
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["event_id", "timestamp"],
+    }
+
+
+def _description(column: Column, *, time_in_ms: bool) -> str:
+    if column.path == ("time",):
+        unit = "milliseconds" if time_in_ms else "seconds"
+        return f"The event's `time` as exported, in {unit}; `timestamp` is the instant."
+    if column.field.description:
+        return column.field.description
+    if not column.path:
+        return "Name of the event."
+    return f"The event's property `{'.'.join(column.path)}`."

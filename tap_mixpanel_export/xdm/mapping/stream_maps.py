@@ -1,0 +1,144 @@
+"""The stock SDK stream map of a mapping set, for `meltano-map-transform` and targets' own maps.
+
+It gives the mapped fields and nothing else, flat, typed as far as stream maps can. Their rules
+(singer-sdk 0.54): a bare name keeps type, format and bounds; any other expression is typed by the
+function it begins with, else as a string.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS, derive_columns
+from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
+from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+
+STREAM = "events"
+
+# Names that an expression has for something else than the record's column.
+_SHADOWED = frozenset(
+    {"_", "record", "config", "fake", "__stream_name__", "__original_stream_name__"}
+)
+_CASTS = {
+    XdmType.BOOLEAN: "bool",
+    XdmType.NUMBER: "float",
+    **dict.fromkeys(INTEGER_BOUNDS, "int"),
+}
+_NESTED = frozenset({XdmType.ARRAY, XdmType.OBJECT, XdmType.MAP})
+_PLAIN_SCALAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+
+
+def stream_map(mapping: Mapping) -> dict[str, object]:
+    """Return the stream map of the stream `events`.
+
+    Args:
+        mapping: A checked mapping. Lines that fill fields of the ExperienceEvent class are left
+            out: those are for the platform. So are `EXPRESSION` lines, see `skipped_lines`.
+
+    Raises:
+        MappingError: If two lines would have the same name, or a nested value cannot be passed.
+    """
+    columns = {column.source: column.name for column in derive_columns(mapping)}
+    entries: dict[str, object] = {}
+    problems: list[str] = []
+    for bound in mapping.lines:
+        if not _is_flat_field(bound) or bound.expression is not None:
+            continue
+        place = f"mapping {bound.line.number} ({'.'.join(bound.destination)})"
+        name = output_name(bound)
+        if name in entries:
+            problems.append(f"{place}: another line gives a field named {name}, too")
+        elif bound.line.source_type is SourceType.STATIC:
+            entries[name] = _literal(bound.static)
+        else:
+            source = bound.line.source_path
+            column = columns.get(source, source[0] if len(source) == 1 else "_".join(source))
+            expression = _expression(column, bound.field)
+            if expression is None:
+                problems.append(
+                    f"{place}: a stream map cannot pass a {bound.field.label} on under the name "
+                    f"{column!r}, which is none in Python; use map-mixpanel-xdm"
+                )
+            else:
+                entries[name] = expression
+    if problems:
+        raise MappingError(problems)
+    # The key is not among the mapped fields; without this the SDK would insist on keeping it.
+    entries["__key_properties__"] = [
+        name for name in ("event_id",) if entries.get(name) == "event_id"
+    ]
+    # A null here would be dropped by Meltano on its way to the mapper.
+    entries["__else__"] = "__NULL__"
+    return {STREAM: entries}
+
+
+def skipped_lines(mapping: Mapping) -> list[BoundLine]:
+    """Return the lines that only `map-mixpanel-xdm` can compute: expressions."""
+    return [bound for bound in mapping.lines if bound.expression is not None]
+
+
+def output_name(bound: BoundLine) -> str:
+    """Return the flat name of a line's destination: its path inside of the tenant's object."""
+    names = bound.destination
+    inside = names[1:] if len(names) > 1 and names[0].startswith("_") else names
+    return "_".join(inside)
+
+
+def to_yaml(maps: dict[str, object]) -> str:
+    """Return YAML text of stream maps, as it stands in `meltano.yml` under a mapping's `config`."""
+    lines = ["stream_maps:"]
+    for stream, entries in maps.items():
+        lines.append(f"  {_scalar(stream)}:")
+        if isinstance(entries, dict):
+            lines += [f"    {_scalar(name)}: {_scalar(value)}" for name, value in entries.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _is_flat_field(bound: BoundLine) -> bool:
+    return bound.destination[0] not in BASE_FIELDS
+
+
+def _expression(column: str, field: XdmField) -> str | None:
+    """Return the expression that passes a column on, None if there is none that keeps its type."""
+    # Python reads identifiers in their compatibility form; a name that changes is not found.
+    is_name = (
+        column.isidentifier()
+        and not keyword.iskeyword(column)
+        and column not in _SHADOWED
+        and unicodedata.normalize("NFKC", column) == column
+    )
+    if is_name:
+        return column
+    if field.type in _NESTED:
+        return None
+    item = f"_[{column!r}]"
+    cast = _CASTS.get(field.type)
+    # The SDK takes the type from the first characters; a null must not become False or 0.
+    return item if cast is None else f"{cast}({item}) if {item} is not None else None"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, str):
+        # Only a text between single quotes is typed as one.
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+    # A static value is a scalar; the name of its type is the function that types the expression.
+    return f"{type(value).__name__}({value!r})"
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str) and (
+        value in {"__NULL__", *OWN_COLUMNS, "__key_properties__", "__else__"}
+        or (_PLAIN_SCALAR.fullmatch(value) and value.lower() not in _YAML_WORDS)
+    ):
+        return value
+    return json.dumps(value, ensure_ascii=False)

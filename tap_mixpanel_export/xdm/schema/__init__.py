@@ -1,0 +1,1 @@
+"""XDM types, fields and field groups."""

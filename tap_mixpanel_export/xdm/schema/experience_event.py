@@ -1,0 +1,61 @@
+"""The fields that the class XDM ExperienceEvent itself gives to every record."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLASS_ID = "https://ns.adobe.com/xdm/context/experienceevent"
+"""The class in the Schema Registry."""
+
+REQUIRED_BASE_FIELDS = frozenset({"_id", "timestamp"})
+"""Without these a row is rejected with INGEST-1555-400."""
+
+_IDENTITY = XdmField(
+    XdmType.OBJECT,
+    properties=MappingProxyType(
+        {
+            "id": XdmField(XdmType.STRING),
+            "authenticatedState": XdmField(
+                XdmType.STRING, enum=("ambiguous", "authenticated", "loggedOut")
+            ),
+            "primary": XdmField(XdmType.BOOLEAN),
+        }
+    ),
+)
+
+BASE_FIELDS: Mapping[str, XdmField] = MappingProxyType(
+    {
+        "_id": XdmField(
+            XdmType.STRING, title="Identifier", description="Unique identifier of the event."
+        ),
+        "timestamp": XdmField(
+            XdmType.DATE_TIME,
+            title="Timestamp",
+            description="When the event occurred, with its zone.",
+        ),
+        "eventType": XdmField(
+            XdmType.STRING, title="Event type", description="The kind of the event."
+        ),
+        "producedBy": XdmField(
+            XdmType.STRING, title="Produced by", description="What produced the event."
+        ),
+        "eventMergeId": XdmField(
+            XdmType.STRING,
+            title="Event merge identifier",
+            description="Identifies events that are to be merged into one.",
+        ),
+        "identityMap": XdmField(
+            XdmType.MAP,
+            title="Identity map",
+            description="Identities of the person, by namespace.",
+            items=XdmField(XdmType.ARRAY, items=_IDENTITY),
+        ),
+    }
+)
+"""Base fields by name."""

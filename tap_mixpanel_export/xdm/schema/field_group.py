@@ -1,0 +1,296 @@
+"""XDM field groups: Schema Registry JSON in, a tree of fields out.
+
+Both spellings are read: that of `application/vnd.adobe.xed+json`, and that of
+`application/vnd.adobe.xdm+json`, where names carry the prefix `xdm:` and `_id` is `@id`; fields
+with their `meta:xdmType` and fields with plain JSON Schema only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.schema.documents import JsonObject, parse_document, read_document
+from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
+from tap_mixpanel_export.xdm.schema.field import FORMATS, INTEGER_BOUNDS, XdmField, XdmType, bounded
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+TENANT_PLACEHOLDER = "{TENANT_ID}"
+"""Stands for the organization's own name in Adobe's tutorials, and in the built-in files."""
+
+# Names of types that the user interface and older documents have.
+_TYPE_NAMES = {member.value: member for member in XdmType} | {
+    "double": XdmType.NUMBER,
+    "integer": XdmType.INTEGER,
+    "datetime": XdmType.DATE_TIME,
+    "enum": XdmType.STRING,
+}
+_FORMAT_TYPES = {name: xdm_type for xdm_type, name in FORMATS.items()}
+# Deeper than any real field; a definition that contains itself would never end.
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class FieldGroup:
+    """The fields that records may have: the group's and those of the ExperienceEvent class.
+
+    Attributes:
+        document: The JSON document, tenant placeholders and all.
+        root: The fields, with the tenant's name in place.
+    """
+
+    document: JsonObject
+    root: XdmField
+
+    @classmethod
+    def load(cls, path: str | PathLike[str] | None = None, tenant_id: str = "") -> FieldGroup:
+        """Read a field group file.
+
+        Args:
+            path: The file; None is the built-in field group.
+            tenant_id: What stands for `{TENANT_ID}`; empty leaves the placeholder.
+
+        Raises:
+            MappingError: If it cannot be read or is no field group, with all problems.
+        """
+        if path is None:
+            data = resources.files("tap_mixpanel_export.xdm").joinpath("data/field_group.json")
+            return cls.loads(data.read_text(encoding="utf-8"), tenant_id)
+        return cls.of(read_document(path, "field group"), tenant_id)
+
+    @classmethod
+    def loads(cls, text: str, tenant_id: str = "") -> FieldGroup:
+        """Read a field group from text; see `load`."""
+        return cls.of(parse_document(text, "field group"), tenant_id)
+
+    @classmethod
+    def of(cls, document: JsonObject, tenant_id: str = "") -> FieldGroup:
+        """Return the field group of a JSON document; see `load`."""
+        reader = _Reader(document)
+        group = reader.object_field(document, (), 0)
+        if not group.properties and not reader.problems:
+            reader.problems.append("field group: it has no fields")
+        if reader.problems:
+            raise MappingError(reader.problems)
+        root = XdmField(
+            XdmType.OBJECT,
+            properties=MappingProxyType({**BASE_FIELDS, **group.properties}),
+            required=group.required | REQUIRED_BASE_FIELDS,
+        )
+        return cls(document, root).with_tenant(tenant_id) if tenant_id else cls(document, root)
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The tenant whose fields these are; None if the file has a placeholder or several."""
+        names = {name for name in self.root.properties if name.startswith("_")} - {*BASE_FIELDS}
+        if len(names) != 1 or (name := names.pop()) == "_" + TENANT_PLACEHOLDER:
+            return None
+        return name.removeprefix("_")
+
+    def with_tenant(self, tenant_id: str) -> FieldGroup:
+        """Return the same field group with the tenant's name for the placeholder."""
+        properties = {
+            name.replace(TENANT_PLACEHOLDER, tenant_id): child
+            for name, child in self.root.properties.items()
+        }
+        required = frozenset(
+            name.replace(TENANT_PLACEHOLDER, tenant_id) for name in self.root.required
+        )
+        root = replace(self.root, properties=MappingProxyType(properties), required=required)
+        return replace(self, root=root)
+
+
+class _Reader:
+    """Turns JSON Schema into fields, and collects what it cannot turn."""
+
+    def __init__(self, document: JsonObject) -> None:
+        self.document = document
+        self.problems: list[str] = []
+
+    def problem(self, path: tuple[str, ...], text: str) -> None:
+        place = f" ({'.'.join(path)})" if path else ""
+        self.problems.append(f"field group{place}: {text}")
+
+    def object_field(self, schema: JsonObject, path: tuple[str, ...], depth: int) -> XdmField:
+        """Return the object that a schema, its definitions and its `allOf` describe together."""
+        properties: dict[str, XdmField] = {}
+        required: set[str] = set()
+        parts = [schema]
+        if not path and "allOf" not in schema:
+            # A group may hold its definitions without listing them.
+            parts += [part for part in self._definitions().values() if isinstance(part, dict)]
+        for part in parts:
+            for name, child in self._members(part, "properties", path):
+                found = self.field(child, (*path, name), depth + 1)
+                if found is None:
+                    continue
+                known = properties.get(name)
+                properties[name] = found if known is None else _merged(known, found)
+            required.update(self._required(part, path))
+            for extra in part.get("allOf") or ():
+                target = self._resolved(extra, path, depth)
+                if target is None:
+                    continue
+                nested = self.object_field(target, path, depth + 1) if depth < _MAX_DEPTH else None
+                if nested is None:
+                    self.problem(path, "its definitions contain themselves")
+                    break
+                required |= nested.required
+                for name, child_field in nested.properties.items():
+                    known = properties.get(name)
+                    properties[name] = child_field if known is None else _merged(known, child_field)
+        return XdmField(
+            XdmType.OBJECT,
+            properties=MappingProxyType(properties),
+            required=frozenset(required),
+            **_texts(schema),
+        )
+
+    def field(self, schema: Any, path: tuple[str, ...], depth: int) -> XdmField | None:
+        """Return the field that a schema describes, None if that is not known."""
+        if depth > _MAX_DEPTH:
+            self.problem(path, "its definitions contain themselves")
+            return None
+        schema = self._resolved(schema, path, depth)
+        if schema is None:
+            return None
+        xdm_type = self._type(schema, path)
+        if xdm_type is None:
+            return None
+        if xdm_type is XdmType.OBJECT:
+            return self.object_field(schema, path, depth)
+        items: XdmField | None = None
+        if xdm_type in {XdmType.ARRAY, XdmType.MAP}:
+            key = "items" if xdm_type is XdmType.ARRAY else "additionalProperties"
+            if isinstance(schema.get(key), dict):
+                items = self.field(schema[key], (*path, "[]"), depth + 1)
+        minimum, maximum = bounded(
+            xdm_type, self._number(schema, "minimum", path), self._number(schema, "maximum", path)
+        )
+        return XdmField(
+            xdm_type,
+            minimum=minimum,
+            maximum=maximum,
+            enum=tuple(schema.get("enum") or ()),
+            pattern=schema.get("pattern"),
+            min_length=schema.get("minLength"),
+            max_length=schema.get("maxLength"),
+            items=items,
+            **_texts(schema),
+        )
+
+    def _definitions(self) -> JsonObject:
+        definitions = self.document.get("definitions")
+        return definitions if isinstance(definitions, dict) else {}
+
+    def _resolved(self, schema: Any, path: tuple[str, ...], depth: int) -> JsonObject | None:
+        if not isinstance(schema, dict):
+            self.problem(path, "is no JSON object")
+            return None
+        reference = schema.get("$ref")
+        if reference is None:
+            return schema
+        if depth > _MAX_DEPTH:
+            self.problem(path, "its definitions contain themselves")
+            return None
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            # The class, or a data type of the registry: not in the file, so its fields are unknown.
+            return None
+        target: Any = self.document
+        for step in reference[1:].split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            target = target.get(name) if isinstance(target, dict) else None
+        if target is None:
+            self.problem(path, f"refers to {reference}, which is not in the file")
+            return None
+        return self._resolved(target, path, depth + 1)
+
+    def _members(
+        self, schema: JsonObject, key: str, path: tuple[str, ...]
+    ) -> list[tuple[str, object]]:
+        members = schema.get(key)
+        if members is None:
+            return []
+        if not isinstance(members, dict):
+            self.problem(path, f"{key} is no JSON object")
+            return []
+        return [(plain_name(name), child) for name, child in members.items()]
+
+    def _required(self, schema: JsonObject, path: tuple[str, ...]) -> set[str]:
+        names = schema.get("required", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            self.problem(path, "required is no list of names")
+            return set()
+        return {plain_name(name) for name in names}
+
+    def _type(self, schema: JsonObject, path: tuple[str, ...]) -> XdmType | None:
+        declared = schema.get("meta:xdmType")
+        json_type = schema.get("type")
+        if isinstance(json_type, list):
+            json_type = next((name for name in json_type if name != "null"), None)
+        if isinstance(declared, str):
+            xdm_type = _TYPE_NAMES.get(declared.lower())
+            if xdm_type is XdmType.STRING:
+                return _FORMAT_TYPES.get(schema.get("format") or "", xdm_type)
+        else:
+            xdm_type = _plain_type(json_type, schema)
+        if xdm_type is None:
+            self.problem(path, f"unknown type {declared or json_type!r}")
+        return xdm_type
+
+    def _number(self, schema: JsonObject, key: str, path: tuple[str, ...]) -> float | None:
+        value = schema.get(key)
+        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return value
+        self.problem(path, f"{key} is no number")
+        return None
+
+
+def plain_name(name: str) -> str:
+    """Return a field's name as records have it: without `xdm:`, and `_id` for `@id`."""
+    return "_id" if name == "@id" else name.removeprefix("xdm:")
+
+
+def _plain_type(json_type: object, schema: JsonObject) -> XdmType | None:
+    """Return the XDM type of a field that has none of its own, by its JSON Schema."""
+    if json_type == "integer":
+        minimum, maximum = schema.get("minimum"), schema.get("maximum")
+        if isinstance(minimum, int) and isinstance(maximum, int):
+            for xdm_type, (least, greatest) in INTEGER_BOUNDS.items():
+                if least <= minimum and maximum <= greatest:
+                    return xdm_type
+        # Without bounds nothing is lost in the widest.
+        return XdmType.LONG
+    if json_type == "string":
+        return _FORMAT_TYPES.get(schema.get("format") or "", XdmType.STRING)
+    if json_type == "object" or (
+        json_type is None and ("properties" in schema or "allOf" in schema)
+    ):
+        is_map = "properties" not in schema and isinstance(schema.get("additionalProperties"), dict)
+        return XdmType.MAP if is_map else XdmType.OBJECT
+    return _TYPE_NAMES.get(json_type) if isinstance(json_type, str) else None
+
+
+def _merged(first: XdmField, second: XdmField) -> XdmField:
+    """Return one field for two parts that both describe it; tenants' objects are often split."""
+    if first.type is not XdmType.OBJECT or second.type is not XdmType.OBJECT:
+        return second
+    properties = dict(first.properties)
+    for name, child in second.properties.items():
+        properties[name] = _merged(properties[name], child) if name in properties else child
+    return replace(
+        first,
+        properties=MappingProxyType(properties),
+        required=first.required | second.required,
+    )
+
+
+def _texts(schema: JsonObject) -> dict[str, Any]:
+    return {
+        key: value for key in ("title", "description") if isinstance(value := schema.get(key), str)
+    }

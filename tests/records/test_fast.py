@@ -1,0 +1,141 @@
+"""The fast way to a record and the careful one give the same."""
+
+from __future__ import annotations
+
+import json
+from datetime import timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from json_texts import LAYOUTS, names, strings, values
+
+from tap_mixpanel_export.config import load_columns
+from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.sandbox import Event
+from tap_mixpanel_export.sandbox.oddities import HOSTILE, NULL_BYTES, ODDITIES
+from tap_mixpanel_export.timezones import Instants
+
+COLUMNS, _ = load_columns({})
+NOW = 10**12
+
+
+def maker(**arguments):
+    return RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False), **arguments)
+
+
+def fast(make, block):
+    """The records of a block, as tuples of parts; None when it is left to the careful way."""
+    made = make.make_block(block)
+    if made is None:
+        return None
+    texts = made.text.split(b"\n")
+    assert texts.pop() == b""
+    keys = list(made.keys)
+    return [
+        (parse(text), *rest)
+        for text, *rest in zip(texts, keys, made.instants, made.processed, strict=True)
+    ]
+
+
+def careful(make, lines):
+    records = [make.make_line(line) for line in lines]
+    return [(parse(text), *rest) for text, *rest in filter(None, records)]
+
+
+def parse(record):
+    """Numbers as text: but for -0, of a column of integers, which is 0."""
+    columns = json.loads(record, parse_int=lambda text: "0" if text == "-0" else text)
+    # Byte for byte.
+    return columns, record[record.index(b',"properties":') :]
+
+
+usual = st.sampled_from(['"time":1', '"time":1652700000', '"time":1652700060,"distinct_id":"u1"'])
+events = st.builds(
+    lambda name, head, tail: f'{{"event":{name},"properties":{{{head}{tail}}}}}'.encode(),
+    strings,
+    usual,
+    st.lists(
+        st.tuples(
+            names
+            | st.sampled_from(
+                [f'"{name}"' for name in ("$insert_id", "item_price", "item_id", "$import")]
+            ),
+            values | strings,
+        ).map(lambda member: f",{member[0]}:{member[1]}"),
+        max_size=4,
+    ).map("".join),
+)
+
+
+@given(st.lists(events | st.sampled_from(LAYOUTS), min_size=1, max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_any_block_that_is_made_at_once_is_made_as_line_by_line(lines):
+    quick, slow = maker(), maker()
+    made = fast(quick, b"\n".join(lines))
+    if made is not None:
+        assert made == careful(slow, lines)
+        assert quick.conversion_warnings == slow.conversion_warnings
+    else:
+        assert not quick.conversion_warnings
+
+
+def test_usual_lines_are_made_at_once():
+    lines = [
+        b'{"event":"a","properties":{"time":%d,"distinct_id":"u","$insert_id":"i%d",'
+        b'"item_price":12.50,"$import":true,"mp_processing_time_ms":%d}}' % (number, number, NOW)
+        for number in range(1, 50)
+    ]
+    made = fast(maker(), b"\n".join(lines) + b"\n")
+    assert made == careful(maker(), lines)
+    assert made[0][0][0]["item_price"] == "12.50"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"event":"a","properties":{"time":-0}}',
+        b'{"event":"a","properties":{"time":1,"distinct_id":-0}}',
+        b'{"event":"a","properties":{"time":1.0}}',
+        b'{"event":"a","properties":{"time":1,"distinct_id":null}}',
+        b'{"event":"a","properties":{"time":1,"$insert_id":7}}',
+        b'{"event":"a","properties":{"time":1},"properties":{"time":2}}',
+        b'{"event":"a","properties":{"time":1}}{"event":"b","properties":{"time":1}}',
+        b'{"event":"a","properties":{"time":1,"b":"\\ud800"}}',
+        b'{"event":"a","properties":{}}',
+        b"not json",
+        b"",
+    ],
+)
+def test_one_unusual_line_leaves_the_block_to_the_careful_way(line):
+    good = b'{"event":"a","properties":{"time":1}}'
+    for block in ([line], [good, line], [line, good], [good, line, b"", good]):
+        assert maker().make_block(b"\n".join(block) + b"\n") is None
+
+
+@pytest.mark.parametrize("oddity", [*ODDITIES, *HOSTILE, *NULL_BYTES], ids=lambda o: o.name)
+def test_the_oddities_of_the_sandbox_are_the_same_both_ways(oddity):
+    line = Event.of(oddity.name, {"time": 1, **oddity.properties}).line()
+    (expected,) = careful(maker(), [line])
+    made = fast(maker(), line + b"\n" + line)
+    assert made is None or made == [expected, expected]
+    # As an answer takes a line that is alone.
+    assert (fast(maker(), line) or careful(maker(), [line])) == [expected]
+
+
+def test_two_events_on_a_line_are_not_taken_for_those_of_a_blank_one():
+    good = b'{"event":"a","properties":{"time":1}}'
+    for block in ([good * 2, b""], [b"", good * 2], [good * 2, b"", good]):
+        assert maker().make_block(b"\n".join(block) + b"\n") is None
+
+
+def test_only_wanted_events_of_a_block_become_records():
+    lines = [b'{"event":"a","properties":{"time":%d}}' % time for time in range(1, 9)]
+
+    def is_wanted(instant, _processed):
+        return 3000 <= instant < 6000
+
+    made = fast(maker(is_wanted=is_wanted), b"\n".join(lines))
+    assert [instant for _, _, instant, _ in made] == [3000, 4000, 5000]
+    assert made == careful(maker(is_wanted=is_wanted), lines)
+    assert fast(maker(is_wanted=lambda *_: False), b"\n".join(lines)) == []

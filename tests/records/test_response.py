@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import date, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_mixpanel_export.config import load_columns
+from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
+from tap_mixpanel_export.records.malformed import MalformedLines
+from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.records.response import Answer
+from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.timezones import Instants
+
+COLUMNS, _ = load_columns({})
+DAY = date(2026, 11, 20)
+
+
+def line_of(number, **others):
+    properties = {"time": number, "$insert_id": str(number), "text": "blå \u2028", **others}
+    return json.dumps({"event": "a", "properties": properties}, ensure_ascii=False).encode()
+
+
+def answered(
+    *blocks, accept=False, done=None, deduplicate=True, wanted=lambda *_: True, whole=False
+):
+    """The records, or their times, of an answer of some blocks, and its counts."""
+    make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False), is_wanted=wanted)
+    malformed = MalformedLines(None, DAY, DAY)
+    with Spool() as spool:
+        answer = Answer(
+            make=make,
+            spool=spool,
+            malformed=malformed,
+            deduplicate=deduplicate,
+            done=done,
+            may_be_malformed=accept,
+        )
+        with answer:
+            for block in blocks:
+                answer.take(block)
+            answer.finish()
+        records = [json.loads(line) for block in spool.records() for line in block.lines()]
+    return records if whole else [record["time"] for record in records], answer.counts
+
+
+def test_the_records_of_all_blocks_are_spooled_and_counted():
+    times, counts = answered(line_of(1) + b"\n" + line_of(2) + b"\n", line_of(3) + b"\n")
+    assert times == [1, 2, 3]
+    assert (counts.lines, counts.records, counts.malformed, counts.known) == (3, 3, 0, 0)
+
+
+def test_the_last_line_needs_no_end_and_blank_lines_are_none():
+    times, counts = answered(b"\n" + line_of(1) + b"\n \r\n", line_of(2))
+    assert times == [1, 2]
+    assert (counts.lines, counts.malformed) == (2, 0)
+
+
+@given(st.integers(1, len(line_of(2)) - 1), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_an_event_broken_over_two_lines_anywhere_is_one_event(cut, in_one_block):
+    broken = line_of(2)
+    lines = [line_of(1), broken[:cut], broken[cut:], line_of(3)]
+    blocks = [line + b"\n" for line in lines]
+    times, counts = answered(*([b"".join(blocks)] if in_one_block else blocks))
+    assert times == [1, 2, 3]
+    assert (counts.lines, counts.malformed) == (3, 0)
+
+
+def test_two_broken_events_in_a_row():
+    first, second = line_of(1), line_of(2)
+    lines = [first[:9], first[9:], second[:30], second[30:]]
+    times, _ = answered(b"\n".join(lines) + b"\n")
+    assert times == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "bad", [b"not json", b'{"event":"a"}', b'{"event":"\xff","properties":{"time":9}}', b"{"]
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_malformed_line_costs_no_event(bad, place):
+    lines = [line_of(1), line_of(2)]
+    lines.insert(place, bad)
+    block = b"\n".join(lines) + b"\n"
+    with pytest.raises(MalformedLinesError) as caught:
+        answered(block)
+    assert caught.value.count == 1
+    times, counts = answered(block, accept=True)
+    assert times == [1, 2]
+    assert (counts.lines, counts.malformed) == (2, 1)
+
+
+def test_malformed_lines_in_a_row_are_counted_each():
+    _, counts = answered(b"x\ny\n" + line_of(1) + b"\nz\n", accept=True)
+    assert (counts.lines, counts.malformed) == (1, 3)
+
+
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize(
+    "end", [b"terminated early", b"\nterminated early\n", b"\n" + line_of(2)[:20]]
+)
+def test_an_answer_that_was_cut_off_is_not_whole(end, accept):
+    with pytest.raises(IncompleteExportError):
+        answered(line_of(1) + b"\n" + line_of(2)[:25] + end, accept=accept)
+
+
+def test_of_the_copies_of_an_event_the_latest_processed_is_kept():
+    copies = [
+        line_of(1, mp_processing_time_ms=processed, copy=copy)
+        for copy, processed in enumerate([5, 9, 9, 7])
+    ]
+    block = b"\n".join(copies) + b"\n"
+    times, counts = answered(block[: len(copies[0]) + 1], block[len(copies[0]) + 1 :])
+    assert times == [1]
+    assert (counts.lines, counts.duplicates, counts.records) == (4, 3, 1)
+    times, counts = answered(block, deduplicate=False)
+    assert times == [1, 1, 1, 1]
+    assert counts.duplicates == 0
+
+
+# Few numbers, so that there are copies; some are known from earlier runs.
+numbers = st.integers(1, 6)
+processing_times = st.sampled_from([None, 5, 6, 7])
+
+
+@st.composite
+def events_as_exported(draw):
+    """An event's number, processing time, and text; the number is None without `$insert_id`."""
+    number, processed = draw(numbers), draw(processing_times)
+    properties = {"time": number, "$insert_id": f"{number}", "text": "blå \u2028"}
+    if is_anonymous := draw(st.sampled_from([False, False, False, True])):
+        del properties["$insert_id"]
+    if processed is not None:
+        properties["mp_processing_time_ms"] = processed
+    # What the fast way leaves to the careful one: it must find the same identity.
+    properties |= draw(st.sampled_from([{}, {}, {"$import": "yes"}, {"b": "\ud800"}]))
+    event = {"event": "a", "properties": properties}
+    is_ascii = "b" in properties or draw(st.booleans())
+    separators = draw(st.sampled_from([(",", ":"), (",", ":"), (", ", ": ")]))
+    text = json.dumps(event, ensure_ascii=is_ascii, separators=separators).encode()
+    return number, is_anonymous, processed, text
+
+
+@st.composite
+def answers(draw):
+    """Events in order, the number of malformed lines, and the blocks that hold them."""
+    events, lines, bad = [], [], 0
+    for _ in range(draw(st.integers(0, 14))):
+        kind = draw(st.sampled_from(["event"] * 6 + ["broken", "broken", "bad", "blank"]))
+        if kind in {"event", "broken"}:
+            *event, text = draw(events_as_exported())
+            events.append(event)
+            cut = draw(st.integers(1, len(text) - 1)) if kind == "broken" else 0
+            lines += [text[:cut], text[cut:]] if cut else [text]
+        elif kind == "bad":
+            bad += 1
+            lines.append(
+                draw(st.sampled_from([b"not json", b'{"event":"a"}', b'{"event":"\xff"}', b"{"]))
+            )
+        else:
+            lines.append(draw(st.sampled_from([b"", b" \r"])))
+    borders = draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines)))
+    blocks = [b""]
+    for line, is_border in zip(lines, borders, strict=True):
+        blocks[-1] += line + b"\n"
+        if is_border:
+            blocks.append(b"")
+    return events, bad, [block for block in blocks if block]
+
+
+@given(answers())
+@settings(max_examples=300, deadline=None)
+def test_any_mixture_of_lines_gives_each_event_once_and_counts_the_rest(answer):
+    events, bad, blocks = answer
+    best = {}
+    for ordinal, (number, is_anonymous, processed) in enumerate(events):
+        age = -1 if processed is None else processed
+        if number >= 3 and not is_anonymous and (number not in best or age > best[number][0]):
+            best[number] = (age, ordinal)
+    kept = {ordinal for _, ordinal in best.values()}
+    wanted = [ordinal for ordinal, event in enumerate(events) if event[0] >= 3]
+    expected = [o for o in wanted if o in kept or events[o][1]]
+    written, counts = answered(
+        *blocks, accept=True, wanted=lambda instant, _: instant >= 3000, whole=True
+    )
+    assert [(r["time"], r["insert_id"] is None, r["mp_processing_time_ms"]) for r in written] == [
+        tuple(events[ordinal]) for ordinal in expected
+    ]
+    assert (counts.lines, counts.malformed) == (len(events), bad)
+    assert counts.known == len(events) - len(wanted)
+    assert counts.duplicates == len(wanted) - len(expected)
+
+
+def test_known_and_late_events_and_those_from_the_future_are_counted():
+    block = b"\n".join(line_of(n, mp_processing_time_ms=100_000) for n in (10, 20, 150, 161))
+    times, counts = answered(
+        block, done=20_000, wanted=lambda instant, _processed: instant >= 20_000
+    )
+    assert times == [20, 150, 161]
+    assert (counts.lines, counts.known, counts.late) == (4, 1, 1)
+    # Clocks of devices may be ahead by a minute.
+    assert counts.from_future == 1
+
+
+def test_what_is_malformed_twice_is_kept_in_its_file(tmp_path):
+    with Spool() as spool, closing(MalformedLines(tmp_path, DAY, DAY)) as malformed:
+        make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False))
+        with Answer(
+            make=make,
+            spool=spool,
+            malformed=malformed,
+            deduplicate=True,
+            done=None,
+            may_be_malformed=True,
+        ) as answer:
+            answer.take(b"bad\n" + line_of(1) + b"\n")
+            answer.finish()
+    (path,) = tmp_path.iterdir()
+    assert json.loads(path.read_bytes())["line"] == "bad"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timezone
+
+import pytest
+
+from tap_mixpanel_export.records.response import Counts
+from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.sync.download import FinishedWindow
+from tap_mixpanel_export.sync.summary import RunSummary
+from tap_mixpanel_export.sync.windows import Window
+
+DAY = date(2026, 11, 20)
+WINDOW = Window(
+    first=DAY,
+    last=DAY,
+    late_only=False,
+    lower=None,
+    upper=None,
+    end=datetime(2026, 11, 21, tzinfo=timezone.utc),
+)
+
+
+@pytest.fixture
+def finished():
+    """Makes finished windows of counts."""
+    with Spool() as spool:
+        yield lambda **counts: FinishedWindow(WINDOW, spool, Counts(**counts))
+
+
+def test_windows_add_up_to_adobes_counters(finished):
+    summary = RunSummary(started=0.0)
+    summary.add(
+        finished(
+            received=100,
+            lines=10,
+            malformed=1,
+            known=2,
+            late=3,
+            duplicates=1,
+            records=7,
+            from_future=1,
+            conversion_warnings=Counter({"import": 2}),
+        )
+    )
+    summary.add(
+        finished(
+            received=50,
+            lines=5,
+            records=5,
+            conversion_warnings=Counter({"import": 1, "time": 1}),
+        )
+    )
+    summary.records, summary.written, summary.queries = 12, 999, 3
+    told = summary.to_dict()
+    assert told.pop("durationSeconds") > 0
+    assert told == {
+        "inputRecordCount": 16,
+        "outputRecordCount": 12,
+        "failedRecordCount": 1,
+        "inputByteCount": 150,
+        "outputByteCount": 999,
+        "knownRecordCount": 2,
+        "lateRecordCount": 3,
+        "duplicateRecordCount": 1,
+        "conversionWarningCount": 4,
+        "windowCount": 2,
+        "queryCount": 3,
+    }
+    assert summary.conversion_warnings == {"import": 3, "time": 1}
+    assert summary.from_future == 1
+
+
+def test_what_comes_in_goes_out_or_is_counted_otherwise(finished):
+    summary = RunSummary()
+    summary.add(finished(lines=10, malformed=2, known=3, duplicates=1, records=6))
+    summary.records = 6
+    told = summary.to_dict()
+    assert told["inputRecordCount"] == sum(
+        told[f"{kind}RecordCount"] for kind in ("output", "failed", "known", "duplicate")
+    )
+
+
+def test_the_share_of_malformed_lines_is_that_of_the_run_so_far(finished):
+    summary = RunSummary()
+    assert summary.malformed_percent(finished()) == 0
+    assert summary.malformed_percent(finished(malformed=1)) == 100
+    summary.add(finished(lines=98, malformed=1))
+    assert summary.malformed_percent(finished(malformed=1)) == 2
+    assert summary.malformed_percent(finished(lines=100)) == pytest.approx(100 / 199)
