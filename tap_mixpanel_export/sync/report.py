@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.errors import ReportError
+from tap_mixpanel_export.private_files import make_private_folder, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,7 @@ class RunReport:
         self._days: Counter[bytes] = Counter()
         try:
             # A run of hours should not find out at its end.
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
         except OSError as error:
             raise _unwritable(folder, error) from error
 
@@ -94,8 +95,10 @@ class RunReport:
             "eventsPerDay": {day.decode(): count for day, count in sorted(self._days.items())},
         }
         try:
-            (self._folder / "run.json").write_text(json.dumps(document, indent=2) + "\n")
-            (self._folder / "run.html").write_text(_page(document), encoding="utf-8")
+            write_private(
+                self._folder / "run.json", json.dumps(document, indent=2).encode() + b"\n"
+            )
+            write_private(self._folder / "run.html", _page(document).encode())
         except OSError as problem:
             raise _unwritable(self._folder, problem) from problem
 

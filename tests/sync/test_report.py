@@ -14,6 +14,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from tap_mixpanel_export.errors import ReportError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.sync.report import RunReport
+from tap_mixpanel_export.sync.summary import RunSummary
 from tap_mixpanel_export.tap import TapMixpanelExport
 
 NOW = datetime(2026, 1, 20, 12, tzinfo=timezone.utc)
@@ -105,3 +106,22 @@ def test_it_is_a_setting() -> None:
     with pytest.raises(ConfigValidationError) as refused:
         TapMixpanelExport(config={"report_dir": 5})
     assert "report_dir" in refused.value.errors[0]
+
+
+def test_only_its_owner_may_read_it(sandbox, tmp_path, capsys) -> None:
+    folder = tmp_path / "new" / "report"
+    run(sandbox, folder)
+    capsys.readouterr()
+    for path in (folder, folder.parent):
+        assert path.stat().st_mode & 0o777 == 0o700
+    for name in ("run.json", "run.html"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["run.json", "run.html"])
+def test_it_is_not_written_through_a_link(tmp_path, name) -> None:
+    (tmp_path / "victim").write_text("untouched")
+    (tmp_path / name).symlink_to("victim")
+    with pytest.raises(ReportError, match="symbolic link"):
+        RunReport(tmp_path).write(RunSummary(), error=None)
+    assert (tmp_path / "victim").read_text() == "untouched"
