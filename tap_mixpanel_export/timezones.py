@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -13,12 +14,11 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
-_MINUTE = 60
-_DAY = 86_400
+_MINUTE_SECONDS = 60
 
 # The years that an RFC 3339 date-time can have (1 to 9999), with a day's room for any offset.
-_EARLIEST = int((datetime(1, 1, 2, tzinfo=timezone.utc) - _EPOCH).total_seconds())
-_LATEST = int((datetime(9999, 12, 30, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+_EARLIEST_SECONDS = int((datetime(1, 1, 2, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+_LATEST_SECONDS = int((datetime(9999, 12, 30, tzinfo=timezone.utc) - _EPOCH).total_seconds())
 
 _as_datetimes = partial(msgspec.convert, type=list[datetime])
 
@@ -29,22 +29,20 @@ _CACHED_MINUTES = 90_000
 def load_zone(name: str) -> tzinfo:
     """The zone of an IANA name (`America/Los_Angeles`) or Windows name (`Pacific Standard Time`).
 
-    Adobe's Mixpanel source takes Windows names, hence users bring them.
+    Adobe's Mixpanel source takes Windows names, hence users bring them. They mean what Unicode's
+    CLDR says, whatever the letters' case.
 
     Raises:
         ValueError: When there is no such zone.
     """
-    # Most projects need no zone, and the import takes a tenth of a second.
-    import pendulum  # noqa: PLC0415
-    from pendulum.tz.data.windows import windows_timezones  # noqa: PLC0415
-    from pendulum.tz.exceptions import InvalidTimezone  # noqa: PLC0415
+    # Most projects need no zone; the table is imported for those that do.
+    from tzlocal.windows_tz import win_tz  # noqa: PLC0415 - see above
 
-    iana = {windows.lower(): iana for windows, iana in windows_timezones.items()}.get(
-        name.strip().lower(), name.strip()
-    )
+    wanted = name.strip()
+    iana = {windows.lower(): iana for windows, iana in win_tz.items()}.get(wanted.lower(), wanted)
     try:
-        return pendulum.timezone(iana)
-    except (InvalidTimezone, ValueError, OSError) as error:
+        return ZoneInfo(iana)
+    except (KeyError, OSError, ValueError) as error:
         # Names are looked up as paths: that of a folder (America) is no file to open.
         raise ValueError(
             f"there is no time zone {name!r}; use an IANA name such as America/Los_Angeles "
@@ -89,7 +87,7 @@ class Instants:
     def __init__(self, zone: tzinfo, *, milliseconds: bool) -> None:
         self._zone = zone
         self._unit = 1000 if milliseconds else 1
-        self._per_minute = _MINUTE * self._unit
+        self._per_minute = _MINUTE_SECONDS * self._unit
         self._is_utc_seconds = zone is timezone.utc and not milliseconds
         self._minutes: dict[int, tuple[str, int]] = {}
         self._tails = [
@@ -121,7 +119,11 @@ class Instants:
         Raises:
             ValueError: When one of them lies outside of the years 1 to 9999.
         """
-        if self._is_utc_seconds and min(times) >= _EARLIEST and max(times) <= _LATEST:
+        if (
+            self._is_utc_seconds
+            and min(times) >= _EARLIEST_SECONDS
+            and max(times) <= _LATEST_SECONDS
+        ):
             return _as_datetimes(times, strict=False), [time * 1000 for time in times]
         return self._render_each(times)
 
@@ -145,7 +147,7 @@ class Instants:
         return texts, instants
 
     def _render_minute(self, minute: int) -> tuple[str, int] | None:
-        instant = self._instant(minute * _MINUTE)
+        instant = self._instant(minute * _MINUTE_SECONDS)
         if instant.second:
             # Before standard time, offsets had seconds: wall-clock minutes straddle UTC's.
             return None
@@ -168,6 +170,6 @@ class Instants:
         return text + "Z", milliseconds + (rest if self._unit != 1 else 0)
 
     def _instant(self, seconds: int) -> datetime:
-        if not _EARLIEST <= seconds <= _LATEST:
+        if not _EARLIEST_SECONDS <= seconds <= _LATEST_SECONDS:
             raise ValueError("the time lies outside of the years 1 to 9999")
         return wall_to_instant(_NAIVE_EPOCH + timedelta(seconds=seconds), self._zone)

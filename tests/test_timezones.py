@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from babel.core import get_global
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +166,16 @@ def test_the_rendered_minutes_stay_bounded(monkeypatch):
         ("pacific standard time", "America/Los_Angeles"),
         (" W. Europe Standard Time ", "Europe/Berlin"),
         ("Asia/Kolkata", "Asia/Kolkata"),
+        # What older tables have otherwise, or not at all.
+        ("Central Asia Standard Time", "Asia/Bishkek"),
+        ("Mountain Standard Time (Mexico)", "America/Mazatlan"),
+        ("Yukon Standard Time", "America/Whitehorse"),
+        ("Volgograd Standard Time", "Europe/Volgograd"),
+        ("Qyzylorda Standard Time", "Asia/Qyzylorda"),
+        ("South Sudan Standard Time", "Africa/Juba"),
+        ("Alberta Standard Time", "America/Edmonton"),
+        ("British Columbia Standard Time", "America/Vancouver"),
+        ("Manitoba Standard Time", "America/Winnipeg"),
     ],
 )
 def test_zones_have_iana_and_windows_names(name, iana):
@@ -172,6 +183,16 @@ def test_zones_have_iana_and_windows_names(name, iana):
     for month in range(1, 13):
         wall = datetime(2022, month, 1)  # noqa: DTZ001 - wall time
         assert zone.utcoffset(wall) == expected.utcoffset(wall)
+
+
+def test_every_windows_name_of_cldr_has_cldrs_zone():
+    names = get_global("windows_zone_mapping")
+    assert len(names) > 130
+    quarters = [datetime(year, month, 5) for year in (2011, 2019, 2025) for month in (1, 4, 7, 10)]  # noqa: DTZ001 - wall time
+    for windows, iana in names.items():
+        zone, expected = load_zone(windows), ZoneInfo(iana)
+        for wall in quarters:
+            assert zone.utcoffset(wall) == expected.utcoffset(wall), windows
 
 
 @pytest.mark.parametrize(
