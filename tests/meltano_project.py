@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -65,6 +66,28 @@ def environment(sandbox: Sandbox | None = None, **settings: str) -> dict[str, st
     outer["PATH"] = f"{BIN}{os.pathsep}{outer['PATH']}"
     outer["NO_PROXY"] = outer["no_proxy"] = "127.0.0.1,localhost"
     return {**outer, **(sandbox.environment if sandbox else {}), **settings}
+
+
+def clone_of_the_project(folder: Path) -> Path:
+    """Make a real clone that has everything of the working tree committed.
+
+    Returns:
+        The folder.
+    """
+    _git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder))
+    _git(folder, "rm", "--quiet", "-r", ".")
+    for name in tracked_files():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    _git(folder, "add", "--all")
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    _git(folder, *author, "commit", "--quiet", "--allow-empty", "-mx")
+    return folder
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], check=True, cwd=folder, env=environment())
 
 
 def tracked_files() -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+import tarfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from event_truth import Row, expected_rows, instant_of, parse
-from meltano_project import ROOT, MeltanoProject, environment, tracked_files
+from meltano_project import BIN, MeltanoProject, clone_of_the_project, environment
 
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 
@@ -62,15 +62,7 @@ class Story:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
     """A fresh clone of the working tree as it stands."""
-    root = tmp_path_factory.mktemp("meltano") / "clone"
-    for name in tracked_files():
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target)
-    git(root, "init", "--quiet")
-    git(root, "add", "--all")
-    git(root, "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-mx")
-    return root
+    return clone_of_the_project(tmp_path_factory.mktemp("meltano") / "clone")
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +152,21 @@ def test_the_state_is_small_and_has_both_marks(story):
 
 def test_the_tree_is_clean_afterwards(story):
     assert git(story.project.root, "status", "--porcelain") == ""
+
+
+def test_no_package_holds_what_was_exported(story, tmp_path):
+    root = story.project.root
+    assert (root / "output" / "events.jsonl").exists()
+    assert (root / ".meltano").exists()
+    subprocess.run(
+        [BIN / "uv", "build", "--quiet", "--sdist", "--out-dir", tmp_path, root],
+        check=True,
+        env=environment(),
+    )
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names - {"PKG-INFO"} <= set(git(root, "ls-files", "-z").split("\0"))
 
 
 def late_event(minutes: int) -> Event:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from meltano_project import BIN, ROOT, environment, tracked_files
+from meltano_project import BIN, ROOT, clone_of_the_project, environment
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -28,6 +28,19 @@ PACKAGE = "tap_mixpanel_export"
 COMMANDS = ("tap-mixpanel-export", "map-mixpanel-xdm", "mixpanel-xdm", "mixpanel-sandbox")
 
 
+LEFT_BEHIND = {
+    "output/events.jsonl": '{"event_name": "of a customer"}',
+    "tests/of a [tool]/.gitignore": "*",
+    "tests/of a [tool]/events.jsonl": "{}",
+    "tap_mixpanel_export/.cache/.gitignore": "*",
+    "tap_mixpanel_export/.cache/events.json": "{}",
+    "tap_mixpanel_export/xdm/.env": "SECRET=quiet",
+    "#config.json": '{"service_account_secret": "quiet"}',
+    "!state.json": "{}",
+}
+"""What people and tools leave in a checkout, some of it under ignore files of its own folder."""
+
+
 @dataclass(frozen=True)
 class Built:
     """The two files, and where the wheel is installed.
@@ -36,23 +49,33 @@ class Built:
         wheel: Made from the sdist: it builds.
         sdist: The source archive.
         bin: Programs of a fresh environment with nothing but the wheel.
+        clone: They were built in it.
+        tracked: What git has in the clone.
     """
 
     wheel: Path
     sdist: Path
     bin: Path
+    clone: Path
+    tracked: frozenset[str]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Built:
     root = tmp_path_factory.mktemp("package")
     dist, venv = root / "dist", root / "venv"
-    run(UV, "build", "--quiet", "--out-dir", dist, ROOT)
+    clone = clone_of_the_project(root / "clone")
+    tracked = run("git", "ls-files", "-z", cwd=clone).split("\0")[:-1]
+    for name, content in LEFT_BEHIND.items():
+        path = clone / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    run(UV, "build", "--quiet", "--out-dir", dist, clone)
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")
     run(UV, "venv", "--quiet", "--python", BIN / "python", venv)
     run(UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python", wheel)
-    return Built(wheel, sdist, venv / "bin")
+    return Built(wheel, sdist, venv / "bin", clone, frozenset(tracked))
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +99,11 @@ def run(*arguments: Path | str, cwd: Path | None = None, **settings: str) -> str
     return done.stdout
 
 
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def test_wheel_and_sdist_have_the_version_of_the_checkout(built, metadata):
     version = metadata["Version"]
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+\S*)?", version)
@@ -87,20 +115,33 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     with zipfile.ZipFile(built.wheel) as archive:
         names = archive.namelist()
     package = {name for name in names if name.startswith(f"{PACKAGE}/")}
-    assert package == {name for name in tracked_files() if name.startswith(f"{PACKAGE}/")}
+    assert package == {name for name in built.tracked if name.startswith(f"{PACKAGE}/")}
     assert f"{PACKAGE}/py.typed" in package
     assert any(name.endswith(".json") for name in package)
     rest = {Path(name).parts[0] for name in set(names) - package}
     assert {re.sub(r"-.*\.", ".", name) for name in rest} == {f"{PACKAGE}.dist-info"}
 
 
-def test_the_sdist_holds_sources_tests_and_papers(built):
+def test_the_sdist_holds_what_git_tracks_and_nothing_else(built):
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "meltano.yml"} <= names
-    assert "tests/test_package.py" in names
-    # What git ignores, a lock file with a registry's address among it, is of this machine only.
-    assert names - {"PKG-INFO"} <= set(tracked_files())
+    of_ci = {name for name in built.tracked if name.startswith((".ci/", ".github/"))}
+    assert names - {"PKG-INFO"} == built.tracked - of_ci - {"constraints.txt"}
+
+
+def test_a_wheel_of_the_checkout_itself_holds_the_same(built, tmp_path):
+    run(UV, "build", "--quiet", "--wheel", "--out-dir", tmp_path, built.clone)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert contents(wheel) == contents(built.wheel)
+
+
+def test_an_unpacked_sdist_builds_the_same_wheel(built, tmp_path):
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    run(UV, "build", "--quiet", "--wheel", "--out-dir", tmp_path, folder)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert contents(wheel) == contents(built.wheel)
 
 
 def test_the_metadata_tells_what_a_user_searches_for(metadata):
