@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree; whether to try again is a property of the class.
+"""What can go wrong, as one tree; its classes say whether to try again.
 
 ::
 
@@ -27,12 +27,32 @@ No message holds a secret or anything of an event.
 
 from __future__ import annotations
 
+PRINTABLE_CHARACTERS = 200
+"""How much of a text of others a message shows: enough to know it, and no page of it."""
+
+
+def printable(text: str, limit: int = PRINTABLE_CHARACTERS) -> str:
+    r"""Make a text of others (the service's, a customer's names) fit for a terminal and a log.
+
+    A terminal acts on control characters (a title, a colour, a cleared screen), and so does a
+    reader on directions that change or blanks that are none.
+
+    Args:
+        text: The text.
+        limit: Characters at most, escapes counted, with a mark where the rest was cut off.
+
+    Returns:
+        The text on one line, with escapes such as `\x1b` for what cannot be seen.
+    """
+    seen = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text[: limit + 1]
+    )
+    return seen if len(seen) <= limit else f"{seen[: limit - 1]}…"
+
 
 class ExportError(Exception):
     """Anything that ends a run with a message instead of a traceback."""
-
-    retry = False
-    """Whether the same request can succeed when it is sent again."""
 
 
 class SettingsError(ExportError):
@@ -82,8 +102,6 @@ class RejectedQueryError(RequestError):
 class TransientError(ExportError):
     """The download failed in a way that can pass."""
 
-    retry = True
-
 
 class ServerError(TransientError):
     """5xx."""
@@ -115,8 +133,6 @@ class RateLimitedError(ExportError):
     Args:
         retry_after: Seconds that the service asked to wait, if it said so.
     """
-
-    retry = True
 
     def __init__(self, retry_after: float | None) -> None:
         self.retry_after = retry_after

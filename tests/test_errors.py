@@ -3,13 +3,12 @@ from __future__ import annotations
 import inspect
 import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tap_mixpanel_export import errors
-from tap_mixpanel_export.errors import (
-    ExportError,
-    RateLimitedError,
-    SettingsError,
-    TransientError,
-)
+from tap_mixpanel_export.errors import ExportError, SettingsError, printable
 
 
 def drawn_tree():
@@ -35,10 +34,8 @@ def test_the_tree_of_the_docstring_is_that_of_the_classes():
     assert drawn_tree() == classes
 
 
-def test_whether_to_try_again_is_a_property_of_the_class():
-    classes = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
-    for kind in classes:
-        assert kind.retry is issubclass(kind, (TransientError, RateLimitedError))
+def test_every_error_is_one_of_ours_and_says_what_it_is():
+    for _, kind in inspect.getmembers(errors, inspect.isclass):
         assert issubclass(kind, ExportError)
         assert kind.__doc__
 
@@ -47,3 +44,31 @@ def test_settings_are_refused_with_all_problems():
     error = SettingsError(["a is wrong", "b is wrong"])
     assert error.problems == ["a is wrong", "b is wrong"]
     assert str(error) == "Settings refused:\n  - a is wrong\n  - b is wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Søk 1", "Søk 1"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("two\nlines\r\t", "two\\nlines\\r\\t"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("no\xa0break", "no\\xa0break"),
+        ("\ud800", "\\ud800"),
+        ("\u2028", "\\u2028"),
+        ("x" * 20, "x" * 20),
+        ("x" * 21, "x" * 19 + "…"),
+        ("\0" * 10**6, "\\x00" * 4 + "\\x0…"),
+    ],
+)
+def test_what_a_terminal_would_act_on_is_escaped(text, shown):
+    assert printable(text, 20) == shown
+
+
+@given(st.text(st.characters()), st.integers(1, 30))
+def test_a_printable_text_is_one_bounded_line_of_visible_characters(text, limit):
+    shown = printable(text, limit)
+    assert shown.isprintable()
+    assert len(shown) <= limit
+    shown.encode()

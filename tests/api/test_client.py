@@ -25,6 +25,7 @@ from tap_mixpanel_export.errors import (
     RejectedQueryError,
     RequestError,
     ServerError,
+    TransientError,
 )
 from tap_mixpanel_export.sandbox import Event, Fault, Limits, Sandbox, SandboxClock
 
@@ -281,7 +282,7 @@ def test_an_answer_that_is_not_whole_is_never_taken_for_one(start, fault, error)
     sandbox = start(fault)
     with pytest.raises(error) as caught:
         exported(endpoint_of(sandbox, timeout=0.3))
-    assert caught.value.retry
+    assert isinstance(caught.value, TransientError)
     # Texts of network errors quote addresses with their parameters.
     assert "from_date" not in str(caught.value)
 
@@ -319,7 +320,7 @@ def test_a_certificate_that_is_not_trusted_is_the_users_to_mend(start, tmp_path)
     sandbox = start(tls=(certificate, key))
     with pytest.raises(RequestError, match="set REQUESTS_CA_BUNDLE to that") as caught:
         exported(endpoint_of(sandbox))
-    assert not caught.value.retry
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_a_connection_that_breaks_in_the_handshake_is_tried_again(start):
