@@ -283,12 +283,12 @@ class EventsStream(Stream):
             endpoint=settings.endpoint,
             limiter=limiter,
             clock=ServerClock(),
-            make_records=lambda is_wanted: RecordMaker(
+            make_records=lambda event_filter: RecordMaker(
                 self._columns,
                 Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
                 selected=self._selected_columns,
                 properties_as_text=as_text,
-                is_wanted=is_wanted,
+                event_filter=event_filter,
             ),
             bookmark=bookmark,
             where=settings.where,

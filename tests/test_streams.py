@@ -305,7 +305,10 @@ def test_the_summary_is_adobes_and_adds_up(nasty, caplog):
     ]
     assert told["outputRecordCount"] == len(run.records)
     assert told["inputRecordCount"] == (
-        told["outputRecordCount"] + told["duplicateRecordCount"] + told["knownRecordCount"]
+        told["outputRecordCount"]
+        + told["duplicateRecordCount"]
+        + told["knownRecordCount"]
+        + told["outsideSpanRecordCount"]
     )
     assert told["conversionWarningCount"] > 0
     assert told["failedRecordCount"] == 0

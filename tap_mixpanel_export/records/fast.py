@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
+from tap_mixpanel_export.records.event_filter import NOTHING_SKIPPED
 from tap_mixpanel_export.records.parsing import ABSENT, find_all_properties, lines_decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from tap_mixpanel_export.records.converters import ColumnCell
+    from tap_mixpanel_export.records.event_filter import EventFilter, Skip
     from tap_mixpanel_export.timezones import Instants
 
 _properties_of = attrgetter("properties")
@@ -48,14 +50,14 @@ class RecordBlock(NamedTuple):
         instants: When each occurred, milliseconds since the epoch.
         processed: When Mixpanel processed each, milliseconds since the epoch; None when it does
             not say.
-        events: How many events they were made of; those that are not wanted make none.
+        skipped: How many other events were in the lines, by the reason why they are not written.
     """
 
     text: bytes
     keys: Sequence[bytes | None]
     instants: Sequence[int]
     processed: Sequence[int | None]
-    events: int
+    skipped: Mapping[Skip, int] = NOTHING_SKIPPED
 
 
 class BlockMaker:
@@ -75,8 +77,7 @@ class BlockMaker:
         record: Makes what is encoded of `event_id`, `timestamp`, the columns' values, and
             `properties` if that is written.
         instants: Reads `time`.
-        is_wanted: Whether an event is written, by its instant and processing time. Events between
-            two wanted ones are wanted, and so are those that were processed later.
+        event_filter: Says which events are written.
         properties: How `properties` is written: as it is, as text, or (None) not at all.
         convert: Gives a column's value for a property's text.
     """
@@ -88,7 +89,7 @@ class BlockMaker:
         names: Sequence[str],
         record: Callable[..., Any],
         instants: Instants,
-        is_wanted: Callable[[int, int | None], bool],
+        event_filter: EventFilter,
         properties: Callable[[bytes], Raw] | None,
         convert: Callable[[ColumnCell, bytes], Raw],
     ) -> None:
@@ -108,7 +109,7 @@ class BlockMaker:
         )
         self._record = record
         self._instants = instants
-        self._is_wanted = is_wanted
+        self._event_filter = event_filter
         self._properties = properties
         self._convert = convert
 
@@ -119,7 +120,7 @@ class BlockMaker:
             text: One or more lines, UTF-8; the last one may lack its end.
 
         Returns:
-            The records of the wanted events; None when a line is not a usual one.
+            The records of the events to write; None when a line is not a usual one.
         """
         lines = text.split(b"\n")
         if not lines[-1]:
@@ -152,10 +153,10 @@ class BlockMaker:
             names,
             *columns,
         ]
-        if not self._wants_all(instants, processed):
-            wanted = list(map(self._is_wanted, instants, processed))
-            parts = [list(compress(part, wanted)) for part in parts]
-        return self._make(*parts)._replace(events=len(lines))
+        accepted, skipped = self._event_filter.select(instants, processed, names)
+        if accepted is not None:
+            parts = [list(compress(part, accepted)) for part in parts]
+        return self._make(*parts)._replace(skipped=skipped)
 
     def _events(self, text: bytes) -> list[Any]:
         """Decode lines.
@@ -204,15 +205,6 @@ class BlockMaker:
             ]
         )
 
-    def _wants_all(self, instants: Sequence[int], processed: Sequence[int | None]) -> bool:
-        """Whether all events are wanted: two look-ups instead of one for each."""
-        known = processed if None not in processed else [at for at in processed if at is not None]
-        earliest = min(known, default=None)  # type: ignore[type-var]  # None is not among them
-        first, last = min(instants), max(instants)
-        return self._is_wanted(first, earliest) and (
-            first == last or self._is_wanted(last, earliest)
-        )
-
     def _make(
         self,
         lines: Sequence[bytes],
@@ -222,7 +214,7 @@ class BlockMaker:
         names: Sequence[str],
         *values: Sequence[Any],
     ) -> RecordBlock:
-        """Make records of usual events that are wanted."""
+        """Make records of usual events that are written."""
         times, distinct_ids, insert_ids, processed = values[:4]
         if not all(distinct_ids):
             distinct_ids = ["" if known is None else known for known in distinct_ids]
@@ -252,7 +244,7 @@ class BlockMaker:
             keys = [
                 digest if known else None for digest, known in zip(digests, insert_ids, strict=True)
             ]
-        return RecordBlock(text, keys, instants, processed, len(keys))
+        return RecordBlock(text, keys, instants, processed)
 
     def _looked_at(self, cell: ColumnCell, values: Sequence[Any]) -> Sequence[Any]:
         """The values of a column whose type msgspec has not checked."""

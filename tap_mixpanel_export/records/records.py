@@ -18,6 +18,7 @@ from tap_mixpanel_export.records.converters import (
     checked_type,
     is_plain_text,
 )
+from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.fast import BlockMaker
 from tap_mixpanel_export.records.parsing import ABSENT, NotAnEventError, event_decoder
 from tap_mixpanel_export.xdm.errors import ConversionError
@@ -25,6 +26,7 @@ from tap_mixpanel_export.xdm.errors import ConversionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tap_mixpanel_export.records.event_filter import Skip
     from tap_mixpanel_export.timezones import Instants
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
@@ -75,8 +77,7 @@ class RecordMaker:
         selected: Names of the columns to write; None for all. `event_id` and `timestamp` are
             always written.
         properties_as_text: Whether `properties` is JSON text instead of an object.
-        is_wanted: Whether an event is written, by its instant and processing time. Events between
-            two wanted ones are wanted, and so are those that were processed later.
+        event_filter: Says which events are written.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class RecordMaker:
         *,
         selected: frozenset[str] | None = None,
         properties_as_text: bool = False,
-        is_wanted: Callable[[int, int | None], bool] = lambda _instant, _processed: True,
+        event_filter: EventFilter = EventFilter(),  # noqa: B008 - it is immutable
     ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
         wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
@@ -102,7 +103,7 @@ class RecordMaker:
         ]
         self._decode = event_decoder(wanted)
         self._instants = instants
-        self._is_wanted = is_wanted
+        self._event_filter = event_filter
         self._properties = (
             None
             if selected is not None and "properties" not in selected
@@ -123,7 +124,7 @@ class RecordMaker:
             names=wanted,
             record=self._record,
             instants=instants,
-            is_wanted=is_wanted,
+            event_filter=event_filter,
             properties=self._properties,
             convert=self._convert,
         )
@@ -131,14 +132,14 @@ class RecordMaker:
         self.conversion_warnings: Counter[str] = Counter()
         """Values that became null because they do not fit their column, by column."""
 
-    def make_line(self, line: bytes) -> Record | None:
+    def make_line(self, line: bytes) -> Record | Skip:
         """Make the record of any line, value by value.
 
         Args:
             line: One event as exported, without the line's end.
 
         Returns:
-            The record, or None when it is not wanted.
+            The record, or why it is not written.
 
         Raises:
             NotAnEventError: The line is malformed: no event, or without a usable `time`.
@@ -151,8 +152,12 @@ class RecordMaker:
             timestamp, instant = self._render_fraction(time)
         _, distinct_id, insert_id, processed_raw = event.values[:4]
         processed = _processed(bytes(processed_raw))
-        if not self._is_wanted(instant, processed):
-            return None
+        name = _plain(event.name)
+        reason = self._event_filter.reason_to_skip(
+            instant, processed, name.decode("utf-8", "surrogatepass")
+        )
+        if reason is not None:
+            return reason
         values = (*event.values, event.name)
         cells = [
             ABSENT
@@ -165,7 +170,7 @@ class RecordMaker:
         digest = sha256(
             b"|".join(
                 (
-                    _plain(event.name),
+                    name,
                     time,
                     b"" if distinct_id is ABSENT else _plain(bytes(distinct_id)),
                     _plain(insert_text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
 from tap_mixpanel_export.records.duplicates import Repeats
+from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.fast import RecordBlock
 from tap_mixpanel_export.records.lines import check_not_terminated
 from tap_mixpanel_export.records.parsing import NotAnEventError
@@ -34,7 +35,7 @@ class Counts:
         received: Bytes as transferred.
         lines: Events in the answer.
         malformed: Lines that are no events.
-        known: Events of earlier runs, or outside of the bounds: not written.
+        skipped: Events that are not written, by the reason why.
         late: Events before the bookmark that are written.
         duplicates: Copies of events of the same window that are not written.
         records: Records to write.
@@ -45,7 +46,7 @@ class Counts:
     received: int = 0
     lines: int = 0
     malformed: int = 0
-    known: int = 0
+    skipped: Counter[Skip] = field(default_factory=Counter)
     late: int = 0
     duplicates: int = 0
     records: int = 0
@@ -131,11 +132,11 @@ class Answer:
             record = self._make.make_line(line)
         except NotAnEventError:
             return False
-        if record is None:
-            self._store(RecordBlock(b"", (), (), (), 1))
+        if isinstance(record, Skip):
+            self._store(RecordBlock(b"", (), (), (), skipped={record: 1}))
         else:
             text, key, instant, processed = record
-            self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,), 1))
+            self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,)))
         return True
 
     def finish(self) -> None:
@@ -180,8 +181,8 @@ class Answer:
         counts = self.counts
         instants, processed = records.instants, records.processed
         written = len(instants)
-        counts.lines += records.events
-        counts.known += records.events - written
+        counts.lines += written + sum(records.skipped.values())
+        counts.skipped.update(records.skipped)
         if not written:
             return
         counts.from_future += _from_future(instants, processed)

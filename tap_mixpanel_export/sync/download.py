@@ -24,7 +24,7 @@ from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.response import Answer
 from tap_mixpanel_export.records.spool import Spool
-from tap_mixpanel_export.sync.windows import late_clause, selector, to_milliseconds
+from tap_mixpanel_export.sync.windows import filter_of, late_clause, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.api.client import Endpoint, Transfer
     from tap_mixpanel_export.api.rate_limit import QueryLimiter
+    from tap_mixpanel_export.records.event_filter import EventFilter
     from tap_mixpanel_export.records.records import RecordMaker
     from tap_mixpanel_export.records.response import Counts
     from tap_mixpanel_export.sync.server_clock import ServerClock
@@ -83,7 +84,7 @@ class Job:
     endpoint: Endpoint
     limiter: QueryLimiter
     clock: ServerClock
-    make_records: Callable[[Callable[[int, int | None], bool]], RecordMaker]
+    make_records: Callable[[EventFilter], RecordMaker]
     bookmark: Bookmark | None
     where: str | None
     deduplicate: bool
@@ -207,7 +208,7 @@ class Downloader:
         with ExitStack() as on_error:
             spool = on_error.enter_context(Spool(job.gzip_level))
             answer = Answer(
-                make=job.make_records(selector(window, job.bookmark)),
+                make=job.make_records(filter_of(window, job.bookmark)),
                 spool=spool,
                 malformed=MalformedLines(
                     job.diagnostics_dir if keep_malformed else None, window.first, window.last

@@ -27,6 +27,8 @@ _LABELS = {
     "inputByteCount": "Bytes received, compressed",
     "outputByteCount": "Bytes written",
     "knownRecordCount": "Known from earlier runs",
+    "outsideSpanRecordCount": "Outside of the time span",
+    "excludedRecordCount": "Excluded by name",
     "lateRecordCount": "Late events",
     "duplicateRecordCount": "Repeats dropped",
     "conversionWarningCount": "Values that did not fit their column",

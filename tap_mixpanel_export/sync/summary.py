@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tap_mixpanel_export.records.event_filter import Skip
+
 if TYPE_CHECKING:
     from tap_mixpanel_export.sync.download import FinishedWindow
 
@@ -23,7 +25,7 @@ class RunSummary:
     lines: int = 0
     malformed: int = 0
     records: int = 0
-    known: int = 0
+    skipped: Counter[Skip] = field(default_factory=Counter)
     late: int = 0
     duplicates: int = 0
     from_future: int = 0
@@ -36,7 +38,7 @@ class RunSummary:
         self.received += counts.received
         self.lines += counts.lines
         self.malformed += counts.malformed
-        self.known += counts.known
+        self.skipped.update(counts.skipped)
         self.late += counts.late
         self.duplicates += counts.duplicates
         self.from_future += counts.from_future
@@ -56,7 +58,9 @@ class RunSummary:
             "failedRecordCount": self.malformed,
             "inputByteCount": self.received,
             "outputByteCount": self.written,
-            "knownRecordCount": self.known,
+            "knownRecordCount": self.skipped[Skip.SEEN_BEFORE],
+            "outsideSpanRecordCount": self.skipped[Skip.OUTSIDE_SPAN],
+            "excludedRecordCount": self.skipped[Skip.EXCLUDED],
             "lateRecordCount": self.late,
             "duplicateRecordCount": self.duplicates,
             "conversionWarningCount": sum(self.conversion_warnings.values()),

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.records.event_filter import BEGINNING_MS, END_MS, EventFilter
 from tap_mixpanel_export.timezones import day_of, start_of_day
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
@@ -28,9 +25,6 @@ TARGET_BYTES = 64 * 1024 * 1024
 events of 35 properties."""
 
 _GROWTH = 2
-
-# Milliseconds; more than the years 1 to 9999 have.
-_FOREVER = 10**15
 
 
 def to_milliseconds(instant: datetime) -> int:
@@ -309,24 +303,22 @@ class Planner:
         return instant == start_of_day(day_of(instant, self._span.zone), self._span.zone)
 
 
-def selector(window: Window, bookmark: Bookmark | None) -> Callable[[int, int | None], bool]:
+def filter_of(window: Window, bookmark: Bookmark | None) -> EventFilter:
     """Which events of a window are written; see the attributes of `Window`.
 
     The service filters look-back windows already, unless it refuses the expression; the check here
     is the one that counts.
-
-    Returns:
-        A function of the event's instant and of the time when Mixpanel processed it (None when the
-        event does not say), both in milliseconds since the epoch.
     """
-    lower = -_FOREVER if window.lower is None else to_milliseconds(window.lower)
-    upper = _FOREVER if window.upper is None else to_milliseconds(window.upper)
+    span = EventFilter(
+        lower=BEGINNING_MS if window.lower is None else to_milliseconds(window.lower),
+        upper=END_MS if window.upper is None else to_milliseconds(window.upper),
+    )
     if not window.late_only or bookmark is None or bookmark.processed_before is None:
-        return lambda instant, _processed: lower <= instant < upper
-    watermark = to_milliseconds(bookmark.processed_before)
-    done = to_milliseconds(bookmark.done)
-    return lambda instant, processed: (
-        lower <= instant < upper and (processed is None or processed > watermark or instant > done)
+        return span
+    return replace(
+        span,
+        watermarks=((BEGINNING_MS, to_milliseconds(bookmark.processed_before)),),
+        unread_from=to_milliseconds(bookmark.done) + 1,
     )
 
 

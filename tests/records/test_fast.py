@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from json_texts import LAYOUTS, names, strings, values
 
 from tap_mixpanel_export.config import load_columns
+from tap_mixpanel_export.records.event_filter import EventFilter, Skip
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.sandbox import Event
 from tap_mixpanel_export.sandbox.oddities import HOSTILE, NULL_BYTES, ODDITIES
@@ -40,7 +41,10 @@ def fast(make, block):
 
 def careful(make, lines):
     records = [make.make_line(line) for line in lines]
-    return [(parse(text), *rest) for text, *rest in filter(None, records)]
+    return [
+        (parse(text), *rest)
+        for text, *rest in (record for record in records if not isinstance(record, Skip))
+    ]
 
 
 def parse(record):
@@ -129,13 +133,11 @@ def test_two_events_on_a_line_are_not_taken_for_those_of_a_blank_one():
         assert maker().make_block(b"\n".join(block) + b"\n") is None
 
 
-def test_only_wanted_events_of_a_block_become_records():
+def test_only_events_to_write_of_a_block_become_records():
     lines = [b'{"event":"a","properties":{"time":%d}}' % time for time in range(1, 9)]
-
-    def is_wanted(instant, _processed):
-        return 3000 <= instant < 6000
-
-    made = fast(maker(is_wanted=is_wanted), b"\n".join(lines))
+    some = EventFilter(lower=3000, upper=6000)
+    made = fast(maker(event_filter=some), b"\n".join(lines))
     assert [instant for _, _, instant, _ in made] == [3000, 4000, 5000]
-    assert made == careful(maker(is_wanted=is_wanted), lines)
-    assert fast(maker(is_wanted=lambda *_: False), b"\n".join(lines)) == []
+    assert made == careful(maker(event_filter=some), lines)
+    assert maker(event_filter=some).make_block(b"\n".join(lines)).skipped == {Skip.OUTSIDE_SPAN: 5}
+    assert fast(maker(event_filter=EventFilter(lower=9000)), b"\n".join(lines)) == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from json_texts import LAYOUTS, objects_of, strings, values
 
 from tap_mixpanel_export.config import load_columns
+from tap_mixpanel_export.records.event_filter import EventFilter, Skip
 from tap_mixpanel_export.records.parsing import NotAnEventError
 from tap_mixpanel_export.records.records import Record, RecordMaker
 from tap_mixpanel_export.timezones import Instants
@@ -43,7 +44,9 @@ class Maker(RecordMaker):
             return self.make_line(line)
         for key, at, processed in zip(block.keys, block.instants, block.processed, strict=True):
             return Record(block.text[:-1], key, at, processed)
-        return None
+        ((reason, count),) = block.skipped.items()
+        assert count == 1
+        return reason
 
 
 def maker(columns=COLUMNS, zone=timezone.utc, *, milliseconds=False, **arguments):
@@ -375,18 +378,28 @@ def test_the_processing_time_is_a_number_of_milliseconds_or_unknown(text, proces
     assert maker().make_line(line).processed == processed
 
 
-def test_only_wanted_events_become_records():
-    asked = []
+@pytest.mark.parametrize("name", ['"a"', '"\\u0061"', "5", '"\\ud800"'])
+@pytest.mark.parametrize("way", [Maker.__call__, RecordMaker.make_line])
+def test_events_that_are_not_written_become_no_records(name, way):
+    make = maker(
+        event_filter=EventFilter(
+            lower=2000,
+            watermarks=((0, 7),),
+            unread_from=9000,
+            excluded=frozenset(["a", "5", "\ud800"]),
+        )
+    )
 
-    def is_wanted(instant, processed):
-        asked.append((instant, processed))
-        return instant > 1000
+    def made(time, processed="null", called='"b"'):
+        properties = {"time": time, "mp_processing_time_ms": processed, "$import": '"maybe"'}
+        return way(make, line_of(properties, called))
 
-    make = maker(is_wanted=is_wanted)
-    assert make(line_of({"time": "1", "$import": '"maybe"'})) is None
-    assert make(line_of({"time": "2", "mp_processing_time_ms": "7"})) is not None
-    assert asked == [(1000, None), (2000, 7)]
+    assert made("1", called=name) is Skip.OUTSIDE_SPAN
+    assert made("2", called=name) is Skip.EXCLUDED
+    assert made("2", "7") is Skip.SEEN_BEFORE
     assert not make.conversion_warnings
+    for time, processed in (("2", "8"), ("2", "null"), ("9", "7")):
+        assert made(time, processed).instant == int(time) * 1000
 
 
 def test_deselected_columns_are_left_out():

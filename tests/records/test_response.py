@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
+from tap_mixpanel_export.records.event_filter import EventFilter, Skip
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.response import Answer
@@ -25,11 +26,13 @@ def line_of(number, **others):
     return json.dumps({"event": "a", "properties": properties}, ensure_ascii=False).encode()
 
 
-def answered(
-    *blocks, accept=False, done=None, deduplicate=True, wanted=lambda *_: True, whole=False
-):
+def answered(*blocks, accept=False, done=None, deduplicate=True, event_filter=None, whole=False):
     """The records, or their times, of an answer of some blocks, and its counts."""
-    make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False), is_wanted=wanted)
+    make = RecordMaker(
+        COLUMNS,
+        Instants(timezone.utc, milliseconds=False),
+        event_filter=event_filter or EventFilter(),
+    )
     malformed = MalformedLines(None, DAY, DAY)
     with Spool() as spool:
         answer = Answer(
@@ -51,7 +54,8 @@ def answered(
 def test_the_records_of_all_blocks_are_spooled_and_counted():
     times, counts = answered(line_of(1) + b"\n" + line_of(2) + b"\n", line_of(3) + b"\n")
     assert times == [1, 2, 3]
-    assert (counts.lines, counts.records, counts.malformed, counts.known) == (3, 3, 0, 0)
+    assert (counts.lines, counts.records, counts.malformed) == (3, 3, 0)
+    assert not counts.skipped
 
 
 def test_the_last_line_needs_no_end_and_blank_lines_are_none():
@@ -185,23 +189,21 @@ def test_any_mixture_of_lines_gives_each_event_once_and_counts_the_rest(answer):
     wanted = [ordinal for ordinal, event in enumerate(events) if event[0] >= 3]
     expected = [o for o in wanted if o in kept or events[o][1]]
     written, counts = answered(
-        *blocks, accept=True, wanted=lambda instant, _: instant >= 3000, whole=True
+        *blocks, accept=True, event_filter=EventFilter(lower=3000), whole=True
     )
     assert [(r["time"], r["insert_id"] is None, r["mp_processing_time_ms"]) for r in written] == [
         tuple(events[ordinal]) for ordinal in expected
     ]
     assert (counts.lines, counts.malformed) == (len(events), bad)
-    assert counts.known == len(events) - len(wanted)
+    assert sum(counts.skipped.values()) == len(events) - len(wanted)
     assert counts.duplicates == len(wanted) - len(expected)
 
 
-def test_known_and_late_events_and_those_from_the_future_are_counted():
+def test_skipped_and_late_events_and_those_from_the_future_are_counted():
     block = b"\n".join(line_of(n, mp_processing_time_ms=100_000) for n in (10, 20, 150, 161))
-    times, counts = answered(
-        block, done=20_000, wanted=lambda instant, _processed: instant >= 20_000
-    )
+    times, counts = answered(block, done=20_000, event_filter=EventFilter(lower=20_000))
     assert times == [20, 150, 161]
-    assert (counts.lines, counts.known, counts.late) == (4, 1, 1)
+    assert (counts.lines, counts.skipped, counts.late) == (4, {Skip.OUTSIDE_SPAN: 1}, 1)
     # Clocks of devices may be ahead by a minute.
     assert counts.from_future == 1
 

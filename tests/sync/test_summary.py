@@ -5,6 +5,7 @@ from datetime import date, datetime, timezone
 
 import pytest
 
+from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.download import FinishedWindow
@@ -36,7 +37,7 @@ def test_windows_add_up_to_adobes_counters(finished):
             received=100,
             lines=10,
             malformed=1,
-            known=2,
+            skipped=Counter({Skip.SEEN_BEFORE: 2, Skip.OUTSIDE_SPAN: 3, Skip.EXCLUDED: 4}),
             late=3,
             duplicates=1,
             records=7,
@@ -62,6 +63,8 @@ def test_windows_add_up_to_adobes_counters(finished):
         "inputByteCount": 150,
         "outputByteCount": 999,
         "knownRecordCount": 2,
+        "outsideSpanRecordCount": 3,
+        "excludedRecordCount": 4,
         "lateRecordCount": 3,
         "duplicateRecordCount": 1,
         "conversionWarningCount": 4,
@@ -74,11 +77,13 @@ def test_windows_add_up_to_adobes_counters(finished):
 
 def test_what_comes_in_goes_out_or_is_counted_otherwise(finished):
     summary = RunSummary()
-    summary.add(finished(lines=10, malformed=2, known=3, duplicates=1, records=6))
+    skipped = Counter({Skip.SEEN_BEFORE: 1, Skip.OUTSIDE_SPAN: 1, Skip.EXCLUDED: 1})
+    summary.add(finished(lines=10, malformed=2, skipped=skipped, duplicates=1, records=6))
     summary.records = 6
     told = summary.to_dict()
     assert told["inputRecordCount"] == sum(
-        told[f"{kind}RecordCount"] for kind in ("output", "failed", "known", "duplicate")
+        told[f"{kind}RecordCount"]
+        for kind in ("output", "failed", "known", "outsideSpan", "excluded", "duplicate")
     )
 
 

@@ -14,8 +14,8 @@ from tap_mixpanel_export.sync.windows import (
     Bookmark,
     Planner,
     Span,
+    filter_of,
     late_clause,
-    selector,
     to_milliseconds,
 )
 from tap_mixpanel_export.timezones import day_of, start_of_day, wall_to_instant
@@ -36,6 +36,11 @@ ZONES = (
     ZoneInfo("Australia/Lord_Howe"),
     ZoneInfo("Pacific/Apia"),
 )
+
+
+def is_written(window, bookmark, instant, processed):
+    """Whether an event of a window is written, by its times in milliseconds."""
+    return filter_of(window, bookmark).reason_to_skip(instant, processed, "a") is None
 
 
 def span_of(start, *, zone=UTC, end=None, bookmark=None, **others):
@@ -217,8 +222,11 @@ def test_an_event_is_written_by_one_window_or_by_none_as_the_contract_says(run, 
         window
         for window in windows
         if window.first <= wall.date() <= window.last
-        and selector(window, span.bookmark)(
-            to_milliseconds(instant), None if processed is None else to_milliseconds(processed)
+        and is_written(
+            window,
+            span.bookmark,
+            to_milliseconds(instant),
+            None if processed is None else to_milliseconds(processed),
         )
     ]
     assert len(writers) == is_to_be_written(span, now, wall, processed)
@@ -320,22 +328,22 @@ def test_an_end_that_is_a_day_is_included_whole():
     (window,) = finished_windows(span_of(NOON, end=NOON.date()), NOON + 9 * DAY)
     midnight = datetime(2026, 11, 21, tzinfo=UTC)
     assert (window.upper, window.end) == (midnight, midnight)
-    assert selector(window, None)(to_milliseconds(midnight) - 1, None)
-    assert not selector(window, None)(to_milliseconds(midnight), None)
+    assert is_written(window, None, to_milliseconds(midnight) - 1, None)
+    assert not is_written(window, None, to_milliseconds(midnight), None)
 
 
 def test_an_end_that_is_an_instant_is_included_itself():
     (window,) = finished_windows(span_of(NOON, end=NOON + 2 * MINUTE), NOON + 9 * DAY)
     assert window.end == NOON + 2 * MINUTE
     last = to_milliseconds(NOON + 2 * MINUTE)
-    assert selector(window, None)(last, None)
-    assert not selector(window, None)(last + 1, None)
+    assert is_written(window, None, last, None)
+    assert not is_written(window, None, last + 1, None)
 
 
 def test_events_before_the_start_are_not_written():
     window = finished_windows(span_of(NOON), NOON)[0]
-    assert selector(window, None)(to_milliseconds(NOON), None)
-    assert not selector(window, None)(to_milliseconds(NOON) - 1, None)
+    assert is_written(window, None, to_milliseconds(NOON), None)
+    assert not is_written(window, None, to_milliseconds(NOON) - 1, None)
 
 
 def test_look_back_windows_are_wide_from_the_first_on_and_end_with_the_bookmarks_day():
@@ -371,8 +379,8 @@ def test_the_rest_of_a_day_that_ended_at_an_end_date_is_asked_for_without_a_filt
     assert (looked_back.late_only, rest.late_only) == (True, False)
     assert looked_back.end == NOON
     afternoon = to_milliseconds(NOON + MINUTE)
-    assert not selector(looked_back, bookmark)(afternoon, afternoon)
-    assert selector(rest, bookmark)(afternoon, afternoon)
+    assert not is_written(looked_back, bookmark, afternoon, afternoon)
+    assert is_written(rest, bookmark, afternoon, afternoon)
 
 
 def test_the_look_back_does_not_reach_before_a_start_that_was_given():
@@ -398,21 +406,21 @@ def test_an_end_before_the_bookmark_leaves_the_days_up_to_it():
 )
 @example(processed=100, watermark=100, instant=50, done=50)
 @settings(max_examples=100, deadline=None)
-def test_the_selector_of_a_look_back_window(processed, watermark, instant, done):
+def test_the_filter_of_a_look_back_window(processed, watermark, instant, done):
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     tick = timedelta(milliseconds=1)
     bookmark = Bookmark(epoch + done * tick, epoch + watermark * tick)
     planner = Planner(span_of(epoch, bookmark=Bookmark(epoch + MINUTE, epoch + MINUTE)))
     window = planner.next()
     assert window.late_only
-    written = selector(window, bookmark)(instant, processed)
+    written = is_written(window, bookmark, instant, processed)
     assert written == (processed is None or processed > watermark or instant > done)
 
 
 def test_without_a_watermark_a_look_back_window_is_written_whole():
     bookmark = Bookmark(NOON, None)
     window = finished_windows(span_of(NOON - 9 * DAY, bookmark=bookmark), NOON)[0]
-    assert selector(window, bookmark)(to_milliseconds(NOON - DAY), 0)
+    assert is_written(window, bookmark, to_milliseconds(NOON - DAY), 0)
 
 
 def test_the_clause_for_late_events_is_that_of_the_contract():
