@@ -1,6 +1,6 @@
 """Writes the tap's definition for the Meltano Hub from what the tap says about itself.
 
-    python -m docs.hub
+    python -m docs
 
 Settings, their kinds and the capabilities come from `tap-mixpanel-export --about`; what only the
 Hub wants to know stands here. Upload it as `_data/meltano/extractors/<name>/<variant>.yml`.
@@ -13,13 +13,8 @@ from typing import Any
 
 import yaml
 
-from docs.about import about
-
 TARGET = Path(__file__).resolve().parents[1] / "hub" / "tap-mixpanel-export.yml"
 _SOURCE = "https://github.com/tap-mixpanel-export/tap-mixpanel-export"
-
-# The Hub shows a calendar for these; for the tap they are texts, which may have a time.
-_DATES = frozenset({"start_date", "end_date"})
 
 _KINDS = {
     "array": "array",
@@ -98,7 +93,7 @@ def _settings(properties: dict[str, Any], prefix: str = "") -> list[dict[str, An
 def _setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     setting = {
         "description": schema["description"],
-        "kind": _kind(name, schema),
+        "kind": kind_of(schema),
         "label": schema["title"],
         "name": name,
     }
@@ -109,17 +104,19 @@ def _setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return setting
 
 
-def _kind(name: str, schema: dict[str, Any]) -> str:
+def kind_of(schema: dict[str, Any]) -> str:
+    """Name a setting's kind as the Hub and Meltano do.
+
+    Args:
+        schema: What `--about` says of it.
+    """
     if schema.get("secret"):
         return "password"
     if "enum" in schema:
         return "options"
-    if name in _DATES:
-        return "date_iso8601"
+    # The Hub shows a calendar for a date, for example, which for the tap is a text.
+    if "x-meltano-kind" in schema:
+        return str(schema["x-meltano-kind"])
     # Of several types, all can be written as a text.
     types = [kind for kind in schema.get("type", ["string"]) if kind != "null"]
     return _KINDS[types[0]] if len(types) == 1 else "string"
-
-
-if __name__ == "__main__":
-    TARGET.write_text(render(definition(about())), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Writes the table of settings into the README from what the tap says about itself.
 
-To be run as `python -m docs.readme` whenever a setting changes; a test compares.
+To be run as `python -m docs` whenever a setting changes; a test compares.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from docs.about import about
+from docs.about import is_own
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 _PLACE = re.compile(r"(<!-- settings: .*? -->\n).*?(<!-- end of settings -->)", re.DOTALL)
-
-# `--about` does not tell whose a setting is: these beginnings are the SDK's.
-_OF_THE_SDK = ("stream_map", "faker_config", "flattening_", "batch_config")
 
 
 def settings_table(told: dict[str, Any]) -> str:
@@ -27,12 +24,12 @@ def settings_table(told: dict[str, Any]) -> str:
         told: What `--about` printed.
     """
     properties: dict[str, dict[str, Any]] = told["settings"]["properties"]
-    of_the_sdk = [name for name in properties if name.startswith(_OF_THE_SDK)]
+    of_the_sdk = [name for name in properties if not is_own(name)]
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     rows += [
         f"| `{name}` | {_type(schema)} | {_default(schema)} | {_cell(schema['description'])} |"
         for name, schema in properties.items()
-        if name not in of_the_sdk
+        if is_own(name)
     ]
     names = ", ".join(f"`{name}`" for name in of_the_sdk)
     sdk = f"Settings of the [SDK](https://sdk.meltano.com), which every such tap has: {names}."
@@ -71,8 +68,3 @@ def _default(schema: dict[str, Any]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", r"\|")
-
-
-if __name__ == "__main__":
-    written = render(README.read_text(encoding="utf-8"), about())
-    README.write_text(written, encoding="utf-8")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.config import HOSTS, check_settings, load_columns
+from tap_mixpanel_export.config import HOSTS, check_settings, json_schema, load_columns
 from tap_mixpanel_export.sync.windows import Bookmark
 
 UTC = timezone.utc
@@ -237,3 +239,21 @@ def test_paths_may_begin_at_the_home_folder(monkeypatch):
     found = good(quota_file="~/quota", diagnostics_dir="bad")
     assert found.quota_file == Path("/home/someone/quota")
     assert found.diagnostics_dir == Path("bad")
+
+
+def test_the_settings_need_neither_the_sdk_nor_what_writes_files():
+    program = (
+        "import sys, tap_mixpanel_export.config;"
+        "print([n for n in ('singer_sdk', 'pyarrow', 'pandas') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_object_has_each_setting_that_is_declared_and_shows_none():
+    found = good(max_window_days=7, service_account_secret="hush")
+    assert found.max_window_days == 7
+    assert {name: getattr(found, name) for name in json_schema()["properties"]}
+    assert "hush" not in f"{found} {found!r}"

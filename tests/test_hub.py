@@ -12,7 +12,7 @@ import pytest
 import yaml
 from meltano_project import BIN, ROOT
 
-from docs import hub
+from docs import hub, meltano, readme
 from docs.about import about
 
 HUB = ROOT / "hub"
@@ -48,7 +48,7 @@ def extractor() -> dict[str, Any]:
 
 def test_the_definition_is_what_the_tap_says(told):
     generated = hub.render(hub.definition(told))
-    assert (HUB / "tap-mixpanel-export.yml").read_text() == generated, "run python -m docs.hub"
+    assert (HUB / "tap-mixpanel-export.yml").read_text() == generated, "run python -m docs"
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -110,22 +110,33 @@ def test_project_files_are_valid_for_meltano(path):
     assert done.returncode == 0, done.stdout
 
 
-def test_settings_of_the_project_file_are_the_taps(told, extractor):
-    properties = told["settings"]["properties"]
+def test_the_project_file_declares_what_the_tap_says(told):
+    project = (ROOT / "meltano.yml").read_text()
+    assert project == meltano.render(project, told), "run python -m docs"
+
+
+def test_each_setting_of_the_tap_can_be_set_in_meltano(told, extractor):
     declared = {setting["name"]: setting for setting in extractor["settings"]}
-    own = [name for name in properties if name not in OF_THE_SDK]
-    assert [name for name in declared if name not in OF_THE_SDK] == own
-    kinds = {"string": "string", "number": "decimal"}
-    for name in own:
+    properties = told["settings"]["properties"]
+    assert list(declared) == [name for name in properties if name not in OF_THE_SDK]
+    # Meltano hands a number or list of another kind on as text.
+    kinds = {"integer": "integer", "number": "decimal", "boolean": "boolean", "array": "array"}
+    for name, setting in declared.items():
         kind = next(kind for kind in properties[name]["type"] if kind != "null")
-        setting = declared[name]
-        expected = "options" if setting.get("options") else kinds.get(kind, kind)
-        assert setting.get("kind", "string") == expected, name
+        assert setting.get("kind") == kinds.get(kind), name
         assert setting.get("sensitive", False) == properties[name].get("secret", False), name
-
-
-def test_capabilities_of_the_project_file_are_the_taps(told, extractor):
     assert sorted(extractor["capabilities"]) == sorted(told["capabilities"])
+
+
+def test_a_setting_that_is_new_is_written_into_every_file(told):
+    new = {"type": ["integer", "null"], "title": "New", "description": "New.", "secret": True}
+    settings = {"properties": {**told["settings"]["properties"], "brand_new": new}}
+    later = {**told, "settings": settings}
+    assert "| `brand_new` | integer, secret |" in readme.settings_table(later)
+    assert {"name": "brand_new", "kind": "password", "label": "New", "description": "New."} in (
+        hub.definition(later)["settings"]
+    )
+    assert {"name": "brand_new", "sensitive": True} in meltano.declaration(later)["settings"]
 
 
 def test_about_needs_no_settings():

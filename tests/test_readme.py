@@ -150,7 +150,7 @@ def test_commands_that_are_not_run_here_are_run_where_the_table_says():
 
 
 def test_the_table_of_settings_is_what_the_tap_says(told):
-    assert read() == generator.render(read(), told), "run python -m docs.readme"
+    assert read() == generator.render(read(), told), "run python -m docs"
 
 
 def table(chapter: str, heading: str) -> list[list[str]]:

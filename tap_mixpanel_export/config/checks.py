@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tap_mixpanel_export.api.auth import Credentials, choose_credentials
 from tap_mixpanel_export.api.client import Endpoint
+from tap_mixpanel_export.config.batch import batch_format, batch_problems
+from tap_mixpanel_export.config.declarations import DeclaredSettings
+from tap_mixpanel_export.config.values import complete, type_problems
 from tap_mixpanel_export.sync.windows import Bookmark, Span
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day, wall_to_instant
 from tap_mixpanel_export.xdm.errors import MappingError
@@ -31,14 +35,13 @@ HOSTS = {
 """Hosts of the export API by region, where a project's data is kept (Mixpanel's OpenAPI file)."""
 
 _DEFAULT_START = timedelta(days=30)
-# Days; more than Mixpanel is old, less than a date can be moved by.
-_LONGEST_LOOKBACK = 100_000
+# More than Mixpanel is old, less than a date can be moved by.
+_LONGEST_LOOKBACK_DAYS = 100_000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class ExportSettings:
-    """All that a run needs to know, checked.
+class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
+    """All that a run needs to know, checked: the settings as declared, and what follows from them.
 
     Attributes:
         endpoint: Where and as whom to ask.
@@ -47,16 +50,7 @@ class ExportSettings:
         start_is_given: Whether the user named it.
         end: Last instant to export, or the first not to when `end_is_day`; None is now.
         end_is_day: Whether `end_date` is a day.
-        where: The user's segmentation expression.
         lookback: How far back late events are looked for.
-        max_window_days: Upper bound of the days in one query.
-        max_concurrent_queries: Downloads under way at once.
-        max_queries_per_hour: This run's share of the project's quota.
-        quota_file: Where runs share the quota.
-        deduplicate: Whether repeats within a window are dropped.
-        diagnostics_dir: Where malformed lines are kept.
-        error_threshold_percent: How many of the lines may be malformed.
-        report_dir: Where the report of the run goes.
     """
 
     endpoint: Endpoint
@@ -65,16 +59,7 @@ class ExportSettings:
     start_is_given: bool
     end: datetime | None
     end_is_day: bool
-    where: str | None
     lookback: timedelta
-    max_window_days: int
-    max_concurrent_queries: int
-    max_queries_per_hour: int
-    quota_file: Path | None
-    deduplicate: bool
-    diagnostics_dir: Path | None
-    error_threshold_percent: float
-    report_dir: Path | None
 
     def span(self, bookmark: Bookmark | None) -> Span:
         """What a run that starts at a bookmark is asked to export."""
@@ -96,13 +81,37 @@ class ExportSettings:
         )
 
 
+def check_all(
+    config: Mapping[str, Any], schema: Mapping[str, Any], default_user_agent: str
+) -> tuple[ExportSettings | None, list[str]]:
+    """Check settings as they were given: types and bounds, and then what they mean together.
+
+    Args:
+        config: What was given.
+        schema: JSON schema of all settings, those of the SDK included.
+        default_user_agent: What `user_agent` is when it is not set.
+
+    Returns:
+        The settings, or None and all problems, one sentence each.
+    """
+    wrong = type_problems(config, schema)
+    right = {name: value for name, value in config.items() if name not in wrong}
+    right = complete(right, schema["properties"])
+    settings, problems = check_settings(right, default_user_agent)
+    problems = [*problems, *batch_problems(right, load_columns(right)[0])]
+    # That a setting is missing is no news when its value was refused.
+    told = [text for text in problems if not any(re.search(rf"\b{name}\b", text) for name in wrong)]
+    problems = [*wrong.values(), *told]
+    return (None if problems else settings), problems
+
+
 def check_settings(
     settings: Mapping[str, Any], default_user_agent: str, now: datetime | None = None
 ) -> tuple[ExportSettings | None, list[str]]:
     """Make sense of settings whose types are right already.
 
     Args:
-        settings: The tap's settings, defaults filled in.
+        settings: The tap's settings.
         default_user_agent: What `user_agent` is when it is not set.
         now: Defaults to this machine's time; only the default of `start_date` depends on it.
 
@@ -110,77 +119,90 @@ def check_settings(
         The settings, or None and all problems, one sentence each.
     """
     problems: list[str] = []
+    declared = _declared(settings)
     credentials = choose_credentials(settings, problems)
-    url = _api_url(settings, problems)
-    zone: tzinfo = timezone.utc
-    if (name := settings.get("project_timezone")) is not None:
-        try:
-            zone = load_zone(name)
-        except ValueError as error:
-            problems.append(f"project_timezone: {error}")
+    url = _api_url(declared, problems)
+    zone = _zone(declared, problems)
     now = now or datetime.now(timezone.utc)
-    start, _ = _instant("start_date", settings, zone, problems)
-    end, end_is_day = _instant("end_date", settings, zone, problems)
+    start, _ = _instant("start_date", declared.start_date, zone, problems)
+    end, end_is_day = _instant("end_date", declared.end_date, zone, problems)
     if start is not None and end is not None and (end <= start if end_is_day else end < start):
         problems.append("end_date lies before start_date")
-    if settings.get("where") is not None and not settings["where"].strip():
+    if declared.where is not None and not declared.where.strip():
         problems.append("where is empty; leave it out to export all events")
     _, mapping_problems = load_columns(settings)
     problems += mapping_problems
-    if (headers := settings.get("user_agent")) is not None and not (
-        headers.isprintable() and headers.isascii()
-    ):
+    if (agent := declared.user_agent) is not None and not (agent.isprintable() and agent.isascii()):
         problems.append("user_agent may hold printable ASCII characters only")
     if problems or credentials is None or url is None:
         return None, problems
     return ExportSettings(
-        endpoint=_endpoint(settings, url, credentials, default_user_agent),
+        **msgspec.structs.asdict(declared),
+        endpoint=_endpoint(declared, url, credentials, default_user_agent),
         zone=zone,
         start=start or now - _DEFAULT_START,
         start_is_given=start is not None,
         end=end,
         end_is_day=end_is_day,
-        where=settings.get("where"),
-        lookback=timedelta(days=min(settings["lookback_days"], _LONGEST_LOOKBACK)),
-        max_window_days=settings["max_window_days"],
-        max_concurrent_queries=settings["max_concurrent_queries"],
-        max_queries_per_hour=settings["max_queries_per_hour"],
-        quota_file=_path(settings.get("quota_file")),
-        deduplicate=settings["deduplicate"],
-        diagnostics_dir=_path(settings.get("diagnostics_dir")),
-        error_threshold_percent=settings["error_threshold_percent"],
-        report_dir=_path(settings.get("report_dir")),
+        lookback=timedelta(days=min(declared.lookback_days, _LONGEST_LOOKBACK_DAYS)),
     ), []
+
+
+def _declared(settings: Mapping[str, Any]) -> DeclaredSettings:
+    """Settings of the right types as an object; those of the SDK are left out."""
+    names = DeclaredSettings.__struct_fields__
+    # Not strict: to JSON 5.0 is an integer.
+    return msgspec.convert(
+        {name: settings[name] for name in names if settings.get(name) is not None},
+        DeclaredSettings,
+        strict=False,
+        dec_hook=lambda _, text: Path(text).expanduser(),
+    )
 
 
 def load_columns(settings: Mapping[str, Any]) -> tuple[tuple[Column, ...], list[str]]:
     """The columns that the mapping defines, or all problems of the mapping."""
+    declared = _declared(settings)
     try:
-        mapping = load_mapping(settings.get("mapping_file"), settings.get("field_group_file"))
+        mapping = load_mapping(declared.mapping_file, declared.field_group_file)
         return derive_columns(mapping), []
     except MappingError as error:
         return (), list(error.problems)
 
 
+def writes_text(settings: Mapping[str, Any]) -> bool:
+    """Whether `properties` is JSON text: Parquet has no type for what differs by event."""
+    return settings.get("properties_format") == "string" or batch_format(settings) == "parquet"
+
+
 def _endpoint(
-    settings: Mapping[str, Any], url: str, credentials: Credentials, user_agent: str
+    settings: DeclaredSettings, url: str, credentials: Credentials, user_agent: str
 ) -> Endpoint:
     return Endpoint(
         url=url,
         credentials=credentials,
-        project_id=settings.get("project_id"),
-        region=settings["region"],
-        event_names=tuple(settings.get("event_names") or ()),
-        time_in_ms=settings["time_in_ms"],
-        user_agent=settings.get("user_agent") or user_agent,
-        timeout=settings["request_timeout"],
+        project_id=settings.project_id,
+        region=settings.region,
+        event_names=settings.event_names,
+        time_in_ms=settings.time_in_ms,
+        user_agent=settings.user_agent or user_agent,
+        timeout=settings.request_timeout,
     )
 
 
-def _api_url(settings: Mapping[str, Any], problems: list[str]) -> str | None:
-    url = settings.get("api_url")
+def _zone(settings: DeclaredSettings, problems: list[str]) -> tzinfo:
+    if settings.project_timezone is not None:
+        try:
+            return load_zone(settings.project_timezone)
+        except ValueError as error:
+            problems.append(f"project_timezone: {error}")
+    return timezone.utc
+
+
+def _api_url(settings: DeclaredSettings, problems: list[str]) -> str | None:
+    url = settings.api_url
     if url is None:
-        return f"https://{HOSTS[settings['region']]}/api/2.0"
+        return f"https://{HOSTS[settings.region]}/api/2.0"
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -199,7 +221,7 @@ def _api_url(settings: Mapping[str, Any], problems: list[str]) -> str | None:
             "allowed on this machine only)"
         )
         return None
-    return str(url).rstrip("/")
+    return url.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
@@ -212,14 +234,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def _instant(
-    name: str, settings: Mapping[str, Any], zone: tzinfo, problems: list[str]
+    name: str, text: str | None, zone: tzinfo, problems: list[str]
 ) -> tuple[datetime | None, bool]:
     """A date or date-time; a date is a day of the project, an `end_date` its end.
 
     Returns:
         The instant in UTC, and whether it was given as a date.
     """
-    text = settings.get(name)
     if text is None:
         return None, False
     try:
@@ -238,7 +259,3 @@ def _instant(
             f"{name} is not a date such as 2026-11-22 or a date-time such as 2026-11-22T14:00:00Z"
         )
         return None, False
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value).expanduser()

@@ -1,0 +1,28 @@
+"""The tap's settings: declared once, read from files and the environment, checked as a whole.
+
+Nothing here needs the SDK: what reads events without Singer has the same settings.
+"""
+
+from tap_mixpanel_export.config.checks import (
+    HOSTS,
+    ExportSettings,
+    check_all,
+    check_settings,
+    load_columns,
+    writes_text,
+)
+from tap_mixpanel_export.config.schema import json_schema
+from tap_mixpanel_export.config.values import complete, read_environment, type_problems
+
+__all__ = [
+    "HOSTS",
+    "ExportSettings",
+    "check_all",
+    "check_settings",
+    "complete",
+    "json_schema",
+    "load_columns",
+    "read_environment",
+    "type_problems",
+    "writes_text",
+]

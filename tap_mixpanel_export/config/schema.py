@@ -1,0 +1,39 @@
+"""The settings as JSON schema, in the dialect that the SDK, Meltano and Singer tools read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tap_mixpanel_export.config.declarations import DeclaredSettings
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of the settings, in the order of their declarations."""
+    # What JSON schema has no type for, a path, is a text.
+    _, schemas = msgspec.json.schema_components(
+        [DeclaredSettings], schema_hook=lambda _: {"type": "string"}
+    )
+    declared = schemas[DeclaredSettings.__name__]["properties"]
+    return {
+        "type": "object",
+        "properties": {name: _property(schema) for name, schema in declared.items()},
+        "$schema": _DRAFT,
+    }
+
+
+def _property(schema: dict[str, Any]) -> dict[str, Any]:
+    """Write a setting as the SDK does: any may be null, which is not set."""
+    (kind, *_) = [
+        one["type"] for one in schema.pop("anyOf", [schema]) if one.get("type", "null") != "null"
+    ] or ["string"]
+    schema["type"] = [kind, "null"]
+    if schema.get("default") in (None, ()):
+        del schema["default"]
+    if "enum" in schema:
+        # msgspec sorts by name; what most people want stands first.
+        schema["enum"].sort(key=lambda value: value != schema.get("default"))
+    return schema
