@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -288,7 +289,9 @@ class EventsStream(Stream):
                 Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
                 selected=self._selected_columns,
                 properties_as_text=as_text,
-                event_filter=event_filter,
+                event_filter=replace(
+                    event_filter, excluded=frozenset(settings.exclude_event_names)
+                ),
             ),
             bookmark=bookmark,
             where=settings.where,

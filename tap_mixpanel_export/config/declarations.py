@@ -131,6 +131,14 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
             "Only these events. Default: all.",
         ),
     ] = ()
+    exclude_event_names: Annotated[
+        tuple[str, ...],
+        _setting(
+            "Event names to leave out",
+            "No events of these names; they are counted and not written. They cost bytes all "
+            "the same: Mixpanel has no such filter.",
+        ),
+    ] = ()
     where: Annotated[
         str | None,
         _setting(
