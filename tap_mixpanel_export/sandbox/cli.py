@@ -14,16 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from tap_mixpanel_export.sandbox.behaviour import (
+    DATE_MODES,
+    STAMP_MODES,
+    Behaviour,
+    BehaviourError,
+)
 from tap_mixpanel_export.sandbox.clock import SandboxClock
-from tap_mixpanel_export.sandbox.faults import KINDS, ScenarioError, load_scenario
+from tap_mixpanel_export.sandbox.faults import KINDS, ScenarioError
 from tap_mixpanel_export.sandbox.generator import Generated, generate
 from tap_mixpanel_export.sandbox.limits import Limits
 from tap_mixpanel_export.sandbox.sandbox import Sandbox
+from tap_mixpanel_export.sandbox.scenario import Scenario, load_scenario
+from tap_mixpanel_export.sandbox.where_modes import WHERE_MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-__all__ = ["main"]
+    from collections.abc import Iterable, Mapping, Sequence
 
 _NOT_FOUND = 127
 _MOST_PORT = 65_535
@@ -43,8 +49,24 @@ _SCENARIO_HELP = """\
 A scenario is a JSON list of objects with a `kind` and, each optional:
 `request` (number from 0), `day` (YYYY-MM-DD, or an offset from today), `where`
 (with or without), `times` (null: always), `status`, `retry_after`, `share`
-(0 to 1), `seconds`, `lines`, `text`. Kinds, and what the server does:
-""" + "\n".join(f"  {kind:<20}{text}" for kind, text in KINDS.items())
+(0 to 1), `seconds`, `lines`, `text`. Or it is an object of such `faults` and a
+`behaviour`, whose keys are those of --behave (`merges`: an object of old and new
+distinct_ids). Kinds of faults, and what the server does:
+{kinds}
+
+--behave where=MODE: how `where` is read, for expressions on the processing stamp
+{where}
+
+--behave date=MODE: the `Date` header of answers (date_minutes=180)
+{date}
+
+--behave stamps=MODE: `mp_processing_time_ms` of events
+{stamps}
+
+--behave visible_after_minutes=N, visible_jitter_minutes=N: events show up in
+exports so long after their processing stamp; widest_days=N: more days in one
+query are refused (400); merges=OLD:NEW: that distinct_id is exported as NEW.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sandbox.start()
     except KeyboardInterrupt:
         return _BY_SIGNAL + signal.SIGINT
-    except (ScenarioError, OSError) as error:
+    except (ScenarioError, BehaviourError, OSError) as error:
         print(f"mixpanel-sandbox: {error}", file=sys.stderr)  # noqa: T201 - a command's own message
         return 1
     try:
@@ -76,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="mixpanel-sandbox",
         usage="%(prog)s [options] [-- COMMAND ...]",
         description=_DESCRIPTION,
-        epilog=_SCENARIO_HELP,
+        epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -92,6 +114,27 @@ def _parser() -> argparse.ArgumentParser:
         help="zone of a project created before 2023 (default: UTC)",
     )
     add("--scenario", type=Path, metavar="FILE", help="file of faults, see below")
+    add(
+        "--behave",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="behave otherwise than documented, see below; may be repeated",
+    )
+    add(
+        "--late-arrivals",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="so many more of the samples come in every day and happened long before",
+    )
+    add(
+        "--late-days",
+        type=_count,
+        default=1000,
+        metavar="D",
+        help="how old the oldest of them are (1000)",
+    )
     add(
         "--limits",
         action=argparse.BooleanOptionalAction,
@@ -119,23 +162,68 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _epilog() -> str:
+    def table(rows: Iterable[tuple[str, str]]) -> str:
+        return "\n".join(f"  {name:<20}{text}" for name, text in rows)
+
+    return _SCENARIO_HELP.format(
+        kinds=table(KINDS.items()),
+        where=table((name, mode.description) for name, mode in WHERE_MODES.items()),
+        date=table((name, text) for name, (text, _) in DATE_MODES.items()),
+        stamps=table((name, text) for name, (text, _) in STAMP_MODES.items()),
+    )
+
+
 def _sandbox(options: argparse.Namespace) -> Sandbox:
     clock = SandboxClock(options.now, rate=options.clock_rate)
-    data: dict[str, Any] = {"hostile": options.hostile, "null_bytes": options.null_bytes}
+    data: dict[str, Any] = {
+        "hostile": options.hostile,
+        "null_bytes": options.null_bytes,
+        "late_arrivals": options.late_arrivals,
+        "late_days": options.late_days,
+    }
     if options.generate is not None:
         # Yesterday is over: everything generated is there at once.
         last_day = clock.now().date() - timedelta(days=1)
         what = Generated(options.generate, options.days, last_day, options.shape)
         data = {"events": [], "pieces": generate(what)}
+    scenario = load_scenario(options.scenario) if options.scenario else Scenario()
     return Sandbox(
         **data,
         clock=clock,
         timezone=options.timezone,
         limits=Limits() if options.limits else None,
-        faults=load_scenario(options.scenario) if options.scenario else (),
+        faults=scenario.faults,
+        behaviour=_behaviour(scenario.behaviour, options.behave),
         port=options.port,
         log_file=options.log_requests,
     )
+
+
+def _behaviour(scenario: Mapping[str, Any], options: Sequence[str]) -> Behaviour:
+    """Return what the scenario says, changed by the options."""
+    entries = dict(scenario)
+    for option in options:
+        key, border, text = option.partition("=")
+        if not border:
+            raise BehaviourError(f"--behave {option}: not of the form KEY=VALUE")
+        if key == "merges":
+            old, _, new = text.partition(":")
+            entries[key] = {**entries.get(key, {}), old: new}
+        else:
+            entries[key] = _number(text)
+    try:
+        return Behaviour.read(entries)
+    except BehaviourError as error:
+        raise BehaviourError(f"--behave: {error}") from error
+
+
+def _number(text: str) -> float | str:
+    """Return the number that a text says, or the text."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        return text
 
 
 def _run(command: Sequence[str], sandbox: Sandbox) -> int:

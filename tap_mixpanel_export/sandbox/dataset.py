@@ -18,8 +18,6 @@ from tap_mixpanel_export.sandbox.oddities import HOSTILE, HUGE, NULL_BYTES, ODDI
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-__all__ = ["SampleData"]
-
 _DAYS_BACK = 7
 _USUAL_EVENTS = 240
 # Mixpanel's SDKs keep offline events for five days.
@@ -59,17 +57,23 @@ class SampleData:
         zone: Zone of a project created before 2023; `None` for UTC.
         hostile: Whether to have the values that some real loaders refuse.
         null_bytes: Whether to have the escape of U+0000.
+        late_arrivals: So many more events come in every day that happened long before.
+        late_days: The oldest of them are so many days old.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each adds something of its own
         self,
         start: datetime,
         zone: ZoneInfo | None = None,
         *,
         hostile: bool = False,
         null_bytes: bool = False,
+        late_arrivals: int = 0,
+        late_days: int = 1000,
     ) -> None:
         self._zone = zone
+        self._late_arrivals = late_arrivals
+        self._late_days = late_days
         self._oddities = (
             ODDITIES + (HOSTILE if hostile else ()) + (NULL_BYTES if null_bytes else ())
         )
@@ -91,8 +95,14 @@ class SampleData:
         return events
 
     def day(self, day: date) -> list[Event]:
-        """Return the events of one day of the project's zone, in no particular order."""
-        return _DayMaker(day, self._zone, self._oddities).make()
+        """Return the events of one day of the project's zone, in no particular order.
+
+        Late arrivals are those that come in on that day.
+        """
+        usual = _DayMaker(day, self._zone, self._oddities).make()
+        # From a maker of their own: the usual events stay the same, whatever comes late.
+        late = _DayMaker(day, self._zone, ())
+        return usual + [late.late_arrival(self._late_days) for _ in range(self._late_arrivals)]
 
     def _day_of(self, at: datetime) -> date:
         return at.astimezone(self._zone or timezone.utc).date()
@@ -122,6 +132,11 @@ class _DayMaker:
         if self._day.toordinal() % _HUGE_EVERY_DAYS == 0:
             events.append(self._odd(HUGE))
         return events + self._repeats()
+
+    def late_arrival(self, most_days: int) -> Event:
+        """Make an event that comes in on this day and happened long before."""
+        age = timedelta(days=self._random.uniform(1, most_days))
+        return self._event("Imported", self._instant() - age, {}, delay=age)
 
     def _usual(self) -> Event:
         name = self._random.choice(_NAMES)

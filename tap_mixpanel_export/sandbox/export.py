@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import timezone, tzinfo
-from email.utils import format_datetime
 from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from tap_mixpanel_export.sandbox.clock import epoch_milliseconds
 from tap_mixpanel_export.sandbox.content_faults import CONTENT_KINDS, spoil
 from tap_mixpanel_export.sandbox.credentials import authenticate
 from tap_mixpanel_export.sandbox.gzip_stream import Block, gzip_member
+from tap_mixpanel_export.sandbox.project import View
 from tap_mixpanel_export.sandbox.query import Query, read_date
 from tap_mixpanel_export.sandbox.selection import select
 from tap_mixpanel_export.sandbox.transfer import Transfer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from threading import Event as Signal
 
+    from tap_mixpanel_export.sandbox.behaviour import Conduct
     from tap_mixpanel_export.sandbox.clock import SandboxClock
     from tap_mixpanel_export.sandbox.credentials import Credentials
     from tap_mixpanel_export.sandbox.faults import Fault, FaultPlan
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sandbox.limits import Limiter
     from tap_mixpanel_export.sandbox.project import Project
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
-
-__all__ = ["API_PATH", "Export"]
 
 API_PATH = "/api/2.0"
 _EXPORT_PATH = f"{API_PATH}/export"
@@ -54,6 +53,7 @@ class Export:
         limiter: The project's quota.
         faults: What goes wrong.
         log: Where requests are logged.
+        conduct: How the service behaves.
         feed: Called with the time before an answer is made: adds events that have come up.
     """
 
@@ -64,6 +64,7 @@ class Export:
     limiter: Limiter
     faults: FaultPlan
     log: RequestLog
+    conduct: Conduct
     feed: Callable[[datetime], None]
 
     def answer(
@@ -103,7 +104,7 @@ class Export:
             entry.status = error.status
             body = error.body(request.target)
             entry.bytes_sent = len(body)
-            headers = {**_headers(now), "Content-Type": "application/json"}
+            headers = {**self._headers(now), "Content-Type": "application/json"}
             headers["Content-Length"] = str(len(body))
             if error.retry_after is not None:
                 headers["Retry-After"] = error.retry_after
@@ -130,7 +131,7 @@ class Export:
         self, request: Request, entry: LoggedRequest, transfer: Transfer, now: datetime
     ) -> bool:
         today = now.astimezone(self.zone or timezone.utc).date()
-        query = Query.read(entry.params, today)
+        query = Query.read(entry.params, today, self.conduct)
         fault = self.faults.next((query.first, query.last), entry.where, today)
         if fault is not None:
             entry.fault = fault.kind
@@ -143,13 +144,17 @@ class Export:
         self.feed(now)
         blocks = self._blocks(query, now, fault)
         gzipped = _wants_gzip(request, sum(block.size for block in blocks), fault)
-        headers = {**_headers(now), "Content-Type": "text/plain", "Transfer-Encoding": "chunked"}
+        headers = {
+            **self._headers(now),
+            "Content-Type": "text/plain",
+            "Transfer-Encoding": "chunked",
+        }
         if gzipped:
             headers["Content-Encoding"] = "gzip"
         if request.headers.get("Connection", "").lower() == "close":
             headers["Connection"] = "close"
         if fault is not None and fault.kind == "no_date":
-            del headers["Date"]
+            headers.pop("Date", None)
         if fault is not None and fault.kind == "wrong_charset":
             headers["Content-Type"] = "text/plain; charset=iso-8859-1"
         entry.gzipped = gzipped
@@ -157,18 +162,18 @@ class Export:
         return transfer.send(headers, parts, fault)
 
     def _blocks(self, query: Query, now: datetime, fault: Fault | None) -> list[Block]:
-        blocks = self.project.blocks(
-            query.first,
-            query.last,
-            epoch_milliseconds(now),
-            time_in_ms=query.time_in_ms,
-        )
+        view = View(epoch_milliseconds(now), query.time_in_ms, self.conduct.behaviour)
+        blocks = self.project.blocks(query.first, query.last, view)
         if not query.everything:
             lines = (line for block in blocks for line in block.data().split(b"\n")[:-1])
             blocks = [Block.of(b"".join(line + b"\n" for line in select(lines, query)))]
         if fault is not None and fault.kind in CONTENT_KINDS:
             blocks = [Block.of(spoil(b"".join(block.data() for block in blocks), fault))]
         return [block for block in blocks if block.size]
+
+    def _headers(self, now: datetime) -> dict[str, str]:
+        date = self.conduct.date(now)
+        return {"Server": "mixpanel-sandbox", **({} if date is None else {"Date": date})}
 
 
 def _parameters(request: Request, query: str, entry: LoggedRequest) -> dict[str, str]:
@@ -188,10 +193,6 @@ def _parameters(request: Request, query: str, entry: LoggedRequest) -> dict[str,
     if len(pairs) != len(entry.params):
         raise ApiError(HTTPStatus.BAD_REQUEST, "A parameter is given twice")
     return entry.params
-
-
-def _headers(now: datetime) -> dict[str, str]:
-    return {"Date": format_datetime(now, usegmt=True), "Server": "mixpanel-sandbox"}
 
 
 def _wants_gzip(request: Request, size: int, fault: Fault | None) -> bool:

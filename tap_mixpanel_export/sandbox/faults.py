@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
-
-__all__ = ["Fault", "FaultPlan", "ScenarioError", "load_scenario"]
 
 KINDS = {
     "status": "answers with `status`",
@@ -187,54 +183,6 @@ class FaultPlan:
                     order.left = None if order.left is None else order.left - 1
                     return order.fault
         return None
-
-
-def load_scenario(path: Path) -> list[Fault]:
-    """Read faults from a file: a JSON list of objects with the attributes of `Fault`.
-
-    Raises:
-        ScenarioError: The file can't be read or an entry is wrong; all wrong entries are named.
-    """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"scenario {path}: {error.strerror}"
-        raise ScenarioError(msg) from error
-    except ValueError as error:
-        msg = f"scenario {path} is not JSON: {error}"
-        raise ScenarioError(msg) from error
-    if not isinstance(entries, list):
-        msg = f"scenario {path} must be a list of faults"
-        raise ScenarioError(msg)
-    outcomes = [_read_fault(entry) for entry in entries]
-    problems = [
-        f"fault {number}: {outcome}"
-        for number, outcome in enumerate(outcomes, start=1)
-        if isinstance(outcome, str)
-    ]
-    if problems:
-        msg = f"scenario {path}: {'; '.join(problems)}"
-        raise ScenarioError(msg)
-    return [outcome for outcome in outcomes if isinstance(outcome, Fault)]
-
-
-def _read_fault(entry: Any) -> Fault | str:
-    """Return the fault, or what is wrong with it."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
-        return "not an object with a `kind`"
-    unknown = entry.keys() - {field.name for field in fields(Fault)}
-    if unknown:
-        return f"{entry['kind']}: unknown key {', '.join(sorted(unknown))}"
-    day = entry.get("day")
-    if isinstance(day, str):
-        try:
-            entry = {**entry, "day": date.fromisoformat(day)}
-        except ValueError:
-            return f"{entry['kind']}: day {day!r} is no date"
-    try:
-        return Fault(**entry)
-    except ScenarioError as error:
-        return str(error)
 
 
 def _is_count(value: object, least: int) -> bool:

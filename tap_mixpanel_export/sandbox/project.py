@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.sandbox.behaviour import Behaviour
 from tap_mixpanel_export.sandbox.gzip_stream import Block
 
 if TYPE_CHECKING:
@@ -19,13 +20,32 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.sandbox.events import Event
 
-__all__ = ["Piece", "Project"]
-
 # Pieces of a day are about this big: small enough that days of a few hundred events come
 # interleaved.
 _PIECE_SIZES = (1_500, 9_000, 30_000, 70_000)
 _GENERATED_TIME = re.compile(rb'("properties":\{"time":[0-9]+)')
+_AS_DOCUMENTED = Behaviour()
 _processed_ms = attrgetter("processed_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How exports see the events.
+
+    Attributes:
+        now_ms: Time of the export, UTC milliseconds.
+        time_in_ms: Whether `time` is in milliseconds.
+        behaviour: When events show up, and how their lines are exported.
+    """
+
+    now_ms: int
+    time_in_ms: bool = False
+    behaviour: Behaviour = _AS_DOCUMENTED
+
+    @property
+    def as_documented(self) -> bool:
+        """Whether lines are exported as they came in, and from their processing time on."""
+        return not self.behaviour.rewrites and not self.behaviour.shows_late
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +63,21 @@ class Piece:
     block: Block
     processed_ms: array[int]
 
-    def visible(self, now_ms: int, *, time_in_ms: bool) -> Block | None:
-        """Return the lines that exist at a time; `None` if there are none."""
-        everything = max(self.processed_ms) <= now_ms
-        if everything and not time_in_ms:
+    def visible(self, view: View) -> Block | None:
+        """Return the lines that an export has; `None` if there are none."""
+        if view.as_documented and not view.time_in_ms and max(self.processed_ms) <= view.now_ms:
             return self.block
-        data = self.block.data()
-        if not everything:
-            lines = data.splitlines(keepends=True)
-            data = b"".join(
-                line
-                for line, processed in zip(lines, self.processed_ms, strict=True)
-                if processed <= now_ms
+        behaviour = view.behaviour
+        data = b"".join(
+            behaviour.exported(line)
+            for line, processed in zip(
+                self.block.data().splitlines(keepends=True), self.processed_ms, strict=True
             )
+            if behaviour.visible_ms(processed, line) <= view.now_ms
+        )
         if not data:
             return None
-        return Block.of(_GENERATED_TIME.sub(rb"\g<1>000", data) if time_in_ms else data)
+        return Block.of(_GENERATED_TIME.sub(rb"\g<1>000", data) if view.time_in_ms else data)
 
 
 class _Day:
@@ -68,29 +87,48 @@ class _Day:
         self.pieces: list[Piece] = []
         self._events: list[Event] = []
         self._sorted = True
-        self._ready: dict[bool, tuple[int, list[Block]]] = {}
+        self._ready: dict[tuple[bool, Behaviour], tuple[int, list[Block]]] = {}
 
     def add(self, event: Event) -> None:
         self._events.append(event)
         self._sorted = False
 
-    def events(self, now_ms: int) -> list[Event]:
-        """Return the single events that exist at a time, in order of processing."""
+    def lines(self, view: View) -> list[bytes]:
+        """Return the lines of single events that an export has, in order of processing."""
+        behaviour = view.behaviour
+        return [
+            behaviour.exported(event.line(time_in_ms=view.time_in_ms))
+            for event in self._visible(view)
+        ]
+
+    def blocks(self, view: View) -> list[Block]:
+        """Return all that an export has, compressed."""
+        key = (view.time_in_ms, view.behaviour)
+        events = self._visible(view)
+        # A longer list holds all of a shorter one: their number tells whether it is the same.
+        count, blocks = self._ready.get(key, (-1, []))
+        if count != len(events):
+            blocks = list(_compress(events, view))
+            self._ready[key] = (len(events), blocks)
+        seen = (piece.visible(view) for piece in self.pieces)
+        return blocks + [block for block in seen if block is not None]
+
+    def _visible(self, view: View) -> list[Event]:
         if not self._sorted:
             self._events.sort(key=_processed_ms)
             self._sorted = True
             self._ready.clear()
-        return self._events[: bisect_right(self._events, now_ms, key=_processed_ms)]
-
-    def blocks(self, now_ms: int, *, time_in_ms: bool) -> list[Block]:
-        """Return all that exists at a time, compressed."""
-        events = self.events(now_ms)
-        count, blocks = self._ready.get(time_in_ms, (-1, []))
-        if count != len(events):
-            blocks = list(_compress(events, time_in_ms=time_in_ms))
-            self._ready[time_in_ms] = (len(events), blocks)
-        seen = (piece.visible(now_ms, time_in_ms=time_in_ms) for piece in self.pieces)
-        return blocks + [block for block in seen if block is not None]
+        behaviour = view.behaviour
+        last_ms = view.now_ms - behaviour.visible_after_ms
+        events = self._events[: bisect_right(self._events, last_ms, key=_processed_ms)]
+        if not behaviour.visible_jitter_minutes:
+            return events
+        return [
+            event
+            for event in events
+            if behaviour.visible_ms(event.processed_ms, event.head + (event.tail or b""))
+            <= view.now_ms
+        ]
 
 
 class Project:
@@ -112,9 +150,7 @@ class Project:
             for piece in pieces:
                 self._days.setdefault(piece.day, _Day()).pieces.append(piece)
 
-    def blocks(
-        self, first: date, last: date, now_ms: int, *, time_in_ms: bool = False
-    ) -> list[Block]:
+    def blocks(self, first: date, last: date, view: View) -> list[Block]:
         """Return what an export of the days `first` to `last`, both inclusive, holds.
 
         Exports come in no useful order: the pieces of the days are mixed, and so are the events of
@@ -123,24 +159,23 @@ class Project:
         Args:
             first: First day.
             last: Last day.
-            now_ms: Time of the export, UTC milliseconds; what is processed later is not there yet.
-            time_in_ms: Whether `time` is in milliseconds.
+            view: When, and how.
         """
         blocks: list[Block] = []
         with self._lock:
             for day in self._between(first, last):
-                blocks += self._days[day].blocks(now_ms, time_in_ms=time_in_ms)
+                blocks += self._days[day].blocks(view)
         _order(f"{first}{last}").shuffle(blocks)
         return blocks
 
-    def lines(self, now_ms: int, *, time_in_ms: bool = False) -> list[bytes]:
-        """Return every line that exists at a time, repeats included, without its line end."""
+    def lines(self, view: View) -> list[bytes]:
+        """Return every line that an export of all days has, repeats included, without line ends."""
         lines: list[bytes] = []
         with self._lock:
             for _, day in sorted(self._days.items()):
-                lines += (event.line(time_in_ms=time_in_ms) for event in day.events(now_ms))
+                lines += day.lines(view)
                 for piece in day.pieces:
-                    block = piece.visible(now_ms, time_in_ms=time_in_ms)
+                    block = piece.visible(view)
                     if block is not None:
                         lines += block.data().splitlines()
         return lines
@@ -155,7 +190,7 @@ class Project:
                 yield day
 
 
-def _compress(events: list[Event], *, time_in_ms: bool) -> Iterator[Block]:
+def _compress(events: list[Event], view: View) -> Iterator[Block]:
     """Compress a day's events, shuffled, in pieces that end at any line."""
     if not events:
         return
@@ -164,7 +199,7 @@ def _compress(events: list[Event], *, time_in_ms: bool) -> Iterator[Block]:
     order.shuffle(shuffled)
     piece, size, limit = [], 0, order.choice(_PIECE_SIZES)
     for event in shuffled:
-        line = event.line(time_in_ms=time_in_ms)
+        line = view.behaviour.exported(event.line(time_in_ms=view.time_in_ms))
         piece.append(line)
         size += len(line)
         if size >= limit:

@@ -10,14 +10,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sandbox.answers import ApiError
-from tap_mixpanel_export.sandbox.where import WhereError, compile_where
+from tap_mixpanel_export.sandbox.where import WhereError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tap_mixpanel_export.sandbox.behaviour import Conduct
     from tap_mixpanel_export.sandbox.where import Predicate
-
-__all__ = ["Query", "read_date"]
 
 _KNOWN = {"project_id", "from_date", "to_date", "event", "where", "limit", "time_in_ms"}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -51,15 +50,16 @@ class Query:
         return self.names is None and self.where is None and self.limit is None
 
     @classmethod
-    def read(cls, params: Mapping[str, str], today: date) -> Query:
+    def read(cls, params: Mapping[str, str], today: date, conduct: Conduct) -> Query:
         """Read the parameters of a request.
 
         Args:
             params: The parameters, URL-decoded.
             today: Today in the project's zone: no day after it can be asked for.
+            conduct: How the service behaves now.
 
         Raises:
-            ApiError: 400, with what is wrong.
+            ApiError: 400, with what is wrong, or what the behaviour says.
         """
         unknown = params.keys() - _KNOWN
         if unknown:
@@ -69,11 +69,14 @@ class Query:
             raise _wrong("to_date cannot be later than today")
         if first > last:
             raise _wrong("from_date cannot be later than to_date")
+        widest = conduct.behaviour.widest_days
+        if widest is not None and (last - first).days >= widest:
+            raise _wrong(f"The date range is too large: at most {widest} days")
         return cls(
             first,
             last,
             _names(params.get("event")),
-            _where(params.get("where")),
+            _where(params.get("where"), conduct),
             _limit(params.get("limit")),
             _time_in_ms(params.get("time_in_ms")),
         )
@@ -115,11 +118,11 @@ def _names(text: str | None) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _where(text: str | None) -> Predicate | None:
+def _where(text: str | None, conduct: Conduct) -> Predicate | None:
     if text is None:
         return None
     try:
-        return compile_where(text)
+        return conduct.where(text)
     except WhereError as error:
         raise _wrong(f"Invalid where expression: {error}") from error
 

@@ -6,13 +6,14 @@ import ssl
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from tap_mixpanel_export.sandbox.behaviour import Behaviour, Conduct
 from tap_mixpanel_export.sandbox.clock import SandboxClock, epoch_milliseconds
 from tap_mixpanel_export.sandbox.credentials import Credentials
 from tap_mixpanel_export.sandbox.dataset import SampleData
 from tap_mixpanel_export.sandbox.export import API_PATH, Export
 from tap_mixpanel_export.sandbox.faults import FaultPlan
 from tap_mixpanel_export.sandbox.limits import Limiter
-from tap_mixpanel_export.sandbox.project import Project
+from tap_mixpanel_export.sandbox.project import Project, View
 from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
 from tap_mixpanel_export.sandbox.server import LOOPBACK, Server
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sandbox.limits import Limits
     from tap_mixpanel_export.sandbox.project import Piece
 
-__all__ = ["Sandbox"]
-
 
 class Sandbox:
     """A stand-in for one Mixpanel project behind the Raw Event Export API, as a context manager.
@@ -46,11 +45,16 @@ class Sandbox:
         timezone: IANA name of the zone of a project created before 2023; `None` for UTC days.
         limits: Query limits; `None` for none.
         faults: What goes wrong.
+        behaviour: How it behaves otherwise than documented; `sandbox.behaviour` can be set to
+            another one at any time.
         credentials: Who may export.
         hostile: Whether the bundled data set holds values that JSON allows and some real loaders
             refuse.
         null_bytes: Whether the bundled data set holds the escape of U+0000, which PostgreSQL can't
             store.
+        late_arrivals: With the bundled data set: so many more events come in every day that
+            happened long before.
+        late_days: The oldest of them are so many days old.
         tls: Files of a certificate chain and its key, PEM, to serve HTTPS.
         port: Port to listen on; 0 takes a free one.
         log_file: File to append each request to as a JSON line.
@@ -69,9 +73,12 @@ class Sandbox:
         timezone: str | None = None,
         limits: Limits | None = None,
         faults: Iterable[Fault] = (),
+        behaviour: Behaviour | None = None,
         credentials: Credentials | None = None,
         hostile: bool = False,
         null_bytes: bool = False,
+        late_arrivals: int = 0,
+        late_days: int = 1000,
         tls: tuple[Path | str, Path | str] | None = None,
         port: int = 0,
         log_file: Path | None = None,
@@ -84,12 +91,18 @@ class Sandbox:
         self._sample: SampleData | None = None
         if events is None:
             self._sample = SampleData(
-                self.clock.now(), self.zone, hostile=hostile, null_bytes=null_bytes
+                self.clock.now(),
+                self.zone,
+                hostile=hostile,
+                null_bytes=null_bytes,
+                late_arrivals=late_arrivals,
+                late_days=late_days,
             )
         else:
             self._project.add(events)
         self._log = RequestLog(log_file)
         self._faults = FaultPlan(faults)
+        self._conduct = Conduct(behaviour or Behaviour())
         self._export = Export(
             self._project,
             self.clock,
@@ -98,6 +111,7 @@ class Sandbox:
             Limiter(limits, self.clock),
             self._faults,
             self._log,
+            self._conduct,
             self._feed,
         )
         self._tls = tls
@@ -155,8 +169,20 @@ class Sandbox:
         """The requests so far, in the order of arrival."""
         return self._log.entries()
 
+    @property
+    def behaviour(self) -> Behaviour:
+        """How the service behaves now."""
+        return self._conduct.behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self._conduct.behaviour = behaviour
+
     def add(self, events: Iterable[Event]) -> None:
-        """Let events come in; each is exported from its processing time on."""
+        """Let events come in; each is exported from its processing time on, or later.
+
+        See `Behaviour` for how much later.
+        """
         self._project.add(events)
 
     def add_faults(self, *faults: Fault) -> None:
@@ -176,13 +202,12 @@ class Sandbox:
         """
         at = now or self.clock.now()
         self._feed(at)
-        return self._project.lines(epoch_milliseconds(at), time_in_ms=time_in_ms)
+        return self._project.lines(View(epoch_milliseconds(at), time_in_ms, self.behaviour))
 
     @property
     def _running(self) -> Server:
         if self._server is None:
-            msg = "the sandbox has not been started"
-            raise RuntimeError(msg)
+            raise RuntimeError("the sandbox has not been started")
         return self._server
 
     def _answer(self, request: Request, wire: Wire) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,6 @@ from lark.exceptions import VisitError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Predicate", "WhereError", "compile_where"]
-
 _GRAMMAR = r"""
 ?start: either
 ?either: both (_OR both)*
@@ -28,10 +28,14 @@ _GRAMMAR = r"""
 ?negated: test | _NOT negated             -> negated
 ?test: "(" either ")"
     | "defined" "(" property ")"            -> defined
+    | "boolean" "(" operand ")"             -> is_true
     | operand COMPARISON operand            -> compare
     | operand _IN list                      -> one_of
     | operand _IN property                  -> contained
 ?operand: property | event_time | literal
+    | "number" "(" operand ")"              -> to_number
+    | "string" "(" operand ")"              -> to_string
+    | "boolean" "(" operand ")"             -> to_boolean
 property: "properties" "[" STRING "]"
 event_time: "event" "[" STRING "]"
 list: "[" [literal ("," literal)*] "]"
@@ -53,6 +57,7 @@ NUMBER: /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/
 """
 
 _DATE_TIME = "%Y-%m-%dT%H:%M:%S"
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _COMPARE = {
     "<": operator.lt,
     "<=": operator.le,
@@ -81,39 +86,82 @@ _UNDEFINED = _Undefined()
 if TYPE_CHECKING:
     Predicate = Callable[[Mapping[str, Any]], bool]
     """Says whether an event passes, given its exported properties with `time` in whole seconds."""
-    _Operand = Callable[[Mapping[str, Any]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an expression is read other than documented; as it stands, nothing is.
+
+    Attributes:
+        stamp: The property that `stamp_tests` and `bits` are about.
+        stamp_tests: What every comparison with the stamp gives, whatever its value.
+        defined: What `defined` gives, whatever the property.
+        bits: Comparisons with the stamp take so many low bits of both numbers only.
+        most: Comparisons with the stamp take larger numbers for this one.
+        knows_number: Whether `number` gives numbers; undefined otherwise.
+    """
+
+    stamp: str = "mp_processing_time_ms"
+    stamp_tests: bool | None = None
+    defined: bool | None = None
+    bits: int | None = None
+    most: int | None = None
+    knows_number: bool = True
+
+    def reduced(self, value: object) -> object:
+        """Return a value as it is compared with the stamp."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return value
+        if self.bits is not None:
+            return int(value) & ((1 << self.bits) - 1)
+        return value if self.most is None else min(value, self.most)
+
+
+DOCUMENTED = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    read: Callable[[Mapping[str, Any]], object]
+    on_stamp: bool = False
 
 
 @lru_cache(maxsize=256)
-def compile_where(expression: str) -> Predicate:
+def compile_where(expression: str, dialect: Dialect = DOCUMENTED) -> Predicate:
     """Compile an expression.
 
     Comparisons with a property that the event lacks, or that is null, are false, `!=` too. Values
     of different types are not equal and in no order; numbers compare as numbers whatever their
     notation.
 
+    Args:
+        expression: The expression.
+        dialect: How it is read other than documented.
+
     Raises:
         WhereError: The expression is outside the grammar.
     """
     try:
         tree = _PARSER.parse(expression)
-        predicate: Predicate = _Compiler().transform(tree)
+        predicate: Predicate = _Compiler(dialect).transform(tree)
     except UnexpectedInput as error:
         at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         column = len(expression) + 1 if at_end else error.column
-        msg = f"where is not a valid expression at column {column}"
-        raise WhereError(msg) from error
+        raise WhereError(f"where is not a valid expression at column {column}") from error
     except VisitError as error:
         raise WhereError(str(error.orig_exc)) from error
     except RecursionError as error:
-        msg = "where is nested too deeply"
-        raise WhereError(msg) from error
+        raise WhereError("where is nested too deeply") from error
     return predicate
 
 
 @v_args(inline=True)
 class _Compiler(Transformer[Token, "Predicate"]):
     """Turns the tree into closures, from the leaves up."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__()
+        self._dialect = dialect
 
     def either(self, *tests: Predicate) -> Predicate:
         return lambda properties: any(test(properties) for test in tests)
@@ -125,21 +173,46 @@ class _Compiler(Transformer[Token, "Predicate"]):
         return lambda properties: not inner(properties)
 
     def defined(self, value: _Operand) -> Predicate:
-        return lambda properties: value(properties) is not _UNDEFINED
+        if (always := self._dialect.defined) is not None:
+            return lambda _: always
+        return lambda properties: value.read(properties) is not _UNDEFINED
+
+    def is_true(self, value: _Operand) -> Predicate:
+        return lambda properties: _as_boolean(value.read(properties))
 
     def compare(self, left: _Operand, sign: Token, right: _Operand) -> Predicate:
+        read_left, read_right = left.read, right.read
+        if left.on_stamp or right.on_stamp:
+            if (always := self._dialect.stamp_tests) is not None:
+                return lambda _: always
+            read_left, read_right = self._reducing(left), self._reducing(right)
         if sign == "==":
-            return lambda properties: _equal(left(properties), right(properties))
+            return lambda properties: _equal(read_left(properties), read_right(properties))
         if sign == "!=":
-            return lambda properties: _differ(left(properties), right(properties))
+            return lambda properties: _differ(read_left(properties), read_right(properties))
         holds = _COMPARE[sign]
-        return lambda properties: _ordered(left(properties), right(properties), holds)
+        return lambda properties: _ordered(read_left(properties), read_right(properties), holds)
+
+    def _reducing(self, operand: _Operand) -> Callable[[Mapping[str, Any]], object]:
+        reduced = self._dialect.reduced
+        return lambda properties: reduced(operand.read(properties))
 
     def one_of(self, value: _Operand, choices: list[object]) -> Predicate:
-        return lambda properties: any(_equal(value(properties), choice) for choice in choices)
+        return lambda properties: any(_equal(value.read(properties), choice) for choice in choices)
 
     def contained(self, value: _Operand, whole: _Operand) -> Predicate:
-        return lambda properties: _contains(whole(properties), value(properties))
+        return lambda properties: _contains(whole.read(properties), value.read(properties))
+
+    def to_number(self, value: _Operand) -> _Operand:
+        if not self._dialect.knows_number:
+            return _Operand(lambda _: _UNDEFINED, value.on_stamp)
+        return _Operand(lambda properties: _as_number(value.read(properties)), value.on_stamp)
+
+    def to_string(self, value: _Operand) -> _Operand:
+        return _Operand(lambda properties: _as_string(value.read(properties)), value.on_stamp)
+
+    def to_boolean(self, value: _Operand) -> _Operand:
+        return _Operand(lambda properties: _as_boolean(value.read(properties)), value.on_stamp)
 
     def property(self, name: Token) -> _Operand:
         key = _unquote(name)
@@ -148,37 +221,35 @@ class _Compiler(Transformer[Token, "Predicate"]):
             value = properties.get(key)
             return _UNDEFINED if value is None else value
 
-        return read
+        return _Operand(read, on_stamp=key == self._dialect.stamp)
 
     def event_time(self, name: Token) -> _Operand:
         if _unquote(name) != "$time":
-            msg = 'of event[...] only event["$time"] is known'
-            raise WhereError(msg)
-        return lambda properties: _moment_of(properties.get("time"))
+            raise WhereError('of event[...] only event["$time"] is known')
+        return _Operand(lambda properties: _moment_of(properties.get("time")))
 
     def list(self, *choices: _Operand | None) -> list[object]:
-        return [choice({}) for choice in choices if choice is not None]
+        return [choice.read({}) for choice in choices if choice is not None]
 
     def date_time(self, text: Token) -> _Operand:
         moment = _parse_moment(_unquote(text))
         if moment is None:
-            msg = f"datetime({text}) is not of the form YYYY-MM-DDTHH:MM:SS"
-            raise WhereError(msg)
-        return lambda _: moment
+            raise WhereError(f"datetime({text}) is not of the form YYYY-MM-DDTHH:MM:SS")
+        return _Operand(lambda _: moment)
 
     def text(self, text: Token) -> _Operand:
         value = _unquote(text)
-        return lambda _: value
+        return _Operand(lambda _: value)
 
     def number(self, digits: Token) -> _Operand:
         value: float = json.loads(digits)
-        return lambda _: value
+        return _Operand(lambda _: value)
 
     def true(self) -> _Operand:
-        return lambda _: True
+        return _Operand(lambda _: True)
 
     def false(self) -> _Operand:
-        return lambda _: False
+        return _Operand(lambda _: False)
 
 
 _PARSER = Lark(_GRAMMAR, parser="lalr", lexer="contextual")
@@ -188,9 +259,35 @@ def _unquote(text: str) -> str:
     try:
         value: str = json.loads(text)
     except ValueError as error:
-        msg = f"{text} is not a valid string"
-        raise WhereError(msg) from error
+        raise WhereError(f"{text} is not a valid string") from error
     return value
+
+
+def _as_number(value: object) -> object:
+    """Cast as documented: text that is a decimal number, booleans as 1 and 0, else undefined."""
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, (int, float)):
+        return value
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        return _UNDEFINED
+    return float(value) if "." in value else int(value)
+
+
+def _as_string(value: object) -> object:
+    """Cast as documented: numbers in decimal notation, booleans as words, else undefined."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return format(Decimal(repr(value)), "f")
+    return value if isinstance(value, str) else _UNDEFINED
+
+
+def _as_boolean(value: object) -> bool:
+    """Cast as documented: what is unset, empty, 0 or the text "false" is false, all else true."""
+    if value is _UNDEFINED or isinstance(value, bool):
+        return value is True
+    return value not in {"", "false"} if isinstance(value, str) else value != 0
 
 
 def _kind(value: object) -> type:

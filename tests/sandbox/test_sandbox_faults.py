@@ -16,6 +16,7 @@ from tap_mixpanel_export.sandbox import (
     Fault,
     Sandbox,
     SandboxClock,
+    Scenario,
     ScenarioError,
     load_scenario,
 )
@@ -319,10 +320,10 @@ def test_a_scenario_is_read_from_a_file(tmp_path):
     path.write_text(
         '[{"kind": "reset", "day": "2026-11-10"}, {"kind": "empty", "times": null, "day": -1}]'
     )
-    assert load_scenario(path) == [
-        Fault("reset", day=date(2026, 11, 10)),
-        Fault("empty", times=None, day=-1),
-    ]
+    faults = [Fault("reset", day=date(2026, 11, 10)), Fault("empty", times=None, day=-1)]
+    assert load_scenario(path) == Scenario(faults)
+    path.write_text('{"faults": [{"kind": "reset"}], "behaviour": {"where": "nothing"}}')
+    assert load_scenario(path) == Scenario([Fault("reset")], {"where": "nothing"})
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,10 @@ def test_a_scenario_is_read_from_a_file(tmp_path):
     [
         (None, "No such file"),
         ("[", "not JSON"),
-        ("{}", "list"),
+        ('{"fault": []}', "list"),
+        ('{"faults": {}}', "list"),
+        ('{"behaviour": {"where": "maybe"}}', "behaviour: .*where: one of documented"),
+        ('{"behaviour": []}', "behaviour: not an object"),
         (
             '[1, {"kind": "reset", "shar": 1}, {"kind": "x"}]',
             "fault 1.*fault 2.*shar.*fault 3.*'x'",
