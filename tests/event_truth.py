@@ -80,7 +80,9 @@ def event_id(line: bytes) -> str:
     event = parse(line)
     properties = event["properties"]
     insert_id = properties.get("$insert_id")
-    parts = [event["event"], properties["time"], properties.get("distinct_id", "")]
+    before_merge = properties.get("$distinct_id_before_identity")
+    distinct_id = properties.get("distinct_id", "") if before_merge in (None, "") else before_merge
+    parts = [event["event"], properties["time"], distinct_id]
     if insert_id in (None, ""):
         border = b',"properties":'
         # In an event name the quotes would be escaped: the first one is the border.

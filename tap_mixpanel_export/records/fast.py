@@ -72,8 +72,8 @@ class BlockMaker:
 
     Args:
         cells: The columns to write.
-        names: The wanted properties: `time`, `distinct_id`, `$insert_id` and
-            `mp_processing_time_ms`, then those of the columns.
+        names: The wanted properties: `time`, `distinct_id`, `$insert_id`, `mp_processing_time_ms`
+            and `$distinct_id_before_identity`, then those of the columns.
         record: Makes what is encoded of `event_id`, `timestamp`, the columns' values, and
             `properties` if that is written.
         instants: Reads `time`.
@@ -215,7 +215,12 @@ class BlockMaker:
         *values: Sequence[Any],
     ) -> RecordBlock:
         """Make records of usual events that are written."""
-        times, distinct_ids, insert_ids, processed = values[:4]
+        times, distinct_ids, insert_ids, processed, before_merge = values[:5]
+        if any(before_merge):
+            # It stays what it was when a merge changes `distinct_id`, and so does `event_id`.
+            distinct_ids = [
+                before or known for before, known in zip(before_merge, distinct_ids, strict=True)
+            ]
         if not all(distinct_ids):
             distinct_ids = ["" if known is None else known for known in distinct_ids]
         own_ids = insert_ids
@@ -282,7 +287,7 @@ def _kind(name: str, kinds: Sequence[Any]) -> Any:
         return kinds[0] if kinds and kinds[0] not in {None, bool | None} else _Integer | None
     if name == "distinct_id":
         return str | int
-    if name == "$insert_id":
+    if name in {"$insert_id", "$distinct_id_before_identity"}:
         return str | None
     return kinds[0] if len(kinds) == 1 and kinds[0] is not None else Raw
 

@@ -35,7 +35,9 @@ _TIME = "time"
 _DISTINCT_ID = "distinct_id"
 _INSERT_ID = "$insert_id"
 _PROCESSED = "mp_processing_time_ms"
-_OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED)
+# What `distinct_id` was before Mixpanel merged the event's user with another one.
+_BEFORE_MERGE = "$distinct_id_before_identity"
+_OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED, _BEFORE_MERGE)
 
 # More than any instant has, in any unit.
 _MOST_DIGITS = 20
@@ -43,7 +45,7 @@ _ENDLESS = 2**63
 
 _encode = msgspec.json.Encoder().encode
 _QUOTE = ord('"')
-_NO_INSERT_IDS = (b'""', b"null")
+_NO_IDS = (b'""', b"null")
 
 
 class Record(NamedTuple):
@@ -150,7 +152,7 @@ class RecordMaker:
             timestamp, instant = self._instants.render(int(time))
         except ValueError:
             timestamp, instant = self._render_fraction(time)
-        _, distinct_id, insert_id, processed_raw = event.values[:4]
+        _, distinct_id, insert_id, processed_raw, before_merge = event.values[: len(_OWN)]
         processed = _processed(bytes(processed_raw))
         name = _plain(event.name)
         reason = self._event_filter.reason_to_skip(
@@ -165,8 +167,10 @@ class RecordMaker:
             else self._convert(cell, bytes(values[cell.place]))
             for cell in self._cells
         ]
+        if bytes(before_merge) not in _NO_IDS:
+            distinct_id = before_merge
         insert_text = bytes(insert_id)
-        is_identified = insert_text not in _NO_INSERT_IDS
+        is_identified = insert_text not in _NO_IDS
         digest = sha256(
             b"|".join(
                 (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timezone
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -63,7 +64,13 @@ events = st.builds(
         st.tuples(
             names
             | st.sampled_from(
-                [f'"{name}"' for name in ("$insert_id", "item_price", "item_id", "$import")]
+                [
+                    f'"{name}"'
+                    for name in (
+                        *("$insert_id", "item_price", "item_id", "$import"),
+                        "$distinct_id_before_identity",
+                    )
+                ]
             ),
             values | strings,
         ).map(lambda member: f",{member[0]}:{member[1]}"),
@@ -141,3 +148,16 @@ def test_only_events_to_write_of_a_block_become_records():
     assert made == careful(maker(event_filter=some), lines)
     assert maker(event_filter=some).make_block(b"\n".join(lines)).skipped == {Skip.OUTSIDE_SPAN: 5}
     assert fast(maker(event_filter=EventFilter(lower=9000)), b"\n".join(lines)) == []
+
+
+def test_an_identity_of_before_a_merge_needs_no_careful_way():
+    lines = [
+        b'{"event":"a","properties":{"time":%d,"distinct_id":"u","$insert_id":"i"%b}}' % (n, before)
+        for n, before in enumerate(
+            (b"", b',"$distinct_id_before_identity":"u0"', b',"$distinct_id_before_identity":""'), 1
+        )
+    ]
+    made = fast(maker(), b"\n".join(lines))
+    assert made == careful(maker(), lines)
+    assert [record[0][0]["distinct_id"] for record in made] == ["u", "u", "u"]
+    assert made[1][1] == sha256(b"a|2|u0|i").digest()

@@ -20,6 +20,7 @@ from tap_mixpanel_export.xdm.mapping.columns import Column
 from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
 
 COLUMNS, _ = load_columns({})
+BEFORE = "$distinct_id_before_identity"
 NAMES = [
     "distinct_id",
     "event_name",
@@ -130,7 +131,11 @@ def contracts_event_id(name, properties):
     insert_id = properties.get("$insert_id", "null")
     text = line_of(properties).split(b'"properties":', 1)[1][:-1]
     last = sha256(text).hexdigest() if insert_id in {"null", '""'} else insert_id
-    parts = [name, properties["time"], properties.get("distinct_id", '""'), last]
+    before_merge = properties.get("$distinct_id_before_identity", "null")
+    distinct_id = properties.get("distinct_id", '""')
+    if before_merge not in {"null", '""'}:
+        distinct_id = before_merge
+    parts = [name, properties["time"], distinct_id, last]
     return sha256(b"|".join(plain(part) for part in parts)).hexdigest()
 
 
@@ -139,7 +144,13 @@ def contracts_event_id(name, properties):
     st.integers(-(10**10), 10**11).map(str),
     st.none() | values,
     st.none() | values | st.sampled_from(['""', "null", '"\\u0061"', '" "', "[]", "0", "false"]),
-    st.dictionaries(st.sampled_from(["insert_id", "x", "$distinct_id"]), values),
+    st.dictionaries(
+        st.sampled_from(
+            ["insert_id", "x", "$distinct_id", "distinct_id_before_identity"]
+            + 3 * ["$distinct_id_before_identity"]
+        ),
+        values | strings | st.sampled_from(['""', "null", '"u0"']),
+    ),
 )
 @settings(max_examples=200, deadline=None)
 def test_the_event_id_is_the_contracts(name, time, distinct_id, insert_id, others):
@@ -160,6 +171,7 @@ def test_the_event_id_is_the_contracts(name, time, distinct_id, insert_id, other
         st.sampled_from(
             [
                 *("time", "distinct_id", "$insert_id", "mp_processing_time_ms", "$import"),
+                "$distinct_id_before_identity",
                 *("item_id", "$mp_api_timestamp_ms", "cart", "score", "x"),
             ]
         ),
@@ -206,6 +218,11 @@ def test_the_quick_way_and_the_way_value_by_value_make_the_same_record(
         ({"distinct_id": "null", "$insert_id": '"i"'}, b"Signed up|1|null|i"),
         ({"distinct_id": "1.0", "$insert_id": "77"}, b"Signed up|1|1.0|77"),
         ({"distinct_id": '"\\u00f8"', "$insert_id": '"i"'}, b"Signed up|1|\xc3\xb8|i"),
+        ({"distinct_id": '"u1"', BEFORE: '"u0"', "$insert_id": '"i"'}, b"Signed up|1|u0|i"),
+        ({BEFORE: '"u0"', "$insert_id": '"i"'}, b"Signed up|1|u0|i"),
+        ({"distinct_id": '"u1"', BEFORE: "1.0", "$insert_id": '"i"'}, b"Signed up|1|1.0|i"),
+        ({"distinct_id": '"u1"', BEFORE: '""', "$insert_id": '"i"'}, b"Signed up|1|u1|i"),
+        ({"distinct_id": '"u1"', BEFORE: "null", "$insert_id": '"i"'}, b"Signed up|1|u1|i"),
         # A customer's property of the plain name is no identity.
         ({"$insert_id": '"i"', "insert_id": '"mine"'}, b"Signed up|1||i"),
     ],

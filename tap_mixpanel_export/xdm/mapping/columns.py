@@ -105,7 +105,8 @@ def event_schema(
     properties: dict[str, Any] = {
         "event_id": {
             "type": "string",
-            "description": "SHA-256 of event name, time, distinct_id and $insert_id.",
+            "description": "SHA-256 of event name, time, distinct_id (what it was before an "
+            "identity merge) and $insert_id.",
         },
         "timestamp": {
             "type": "string",
