@@ -5,6 +5,7 @@
     ExportError                      exit code 1, its text is the message for the user
     ├── SettingsError                refused before any request, all problems at once
     ├── StateError                   the state that was passed in cannot be understood
+    ├── CatalogError                 the catalog that was passed in cannot be used
     ├── RequestError                 the service refused: asking again gives the same answer
     │   ├── AuthenticationError      401, 400 "Unable to authenticate request"
     │   ├── PlanError                402
@@ -69,6 +70,10 @@ class SettingsError(ExportError):
 
 class StateError(ExportError):
     """The state that was passed in cannot be understood."""
+
+
+class CatalogError(ExportError):
+    """The catalog that was passed in cannot be used."""
 
 
 class RequestError(ExportError):

@@ -192,11 +192,9 @@ class EventsStream(Stream):
 
     @cached_property
     def _selected_columns(self) -> frozenset[str]:
-        return frozenset(
-            breadcrumb[1]
-            for breadcrumb, is_selected in self.mask.items()
-            if len(breadcrumb) == 2 and is_selected  # noqa: PLR2004 - ("properties", name)
-        )
+        # What the mask does not name has its parent's value.
+        columns = self.effective_schema["properties"]
+        return frozenset(name for name in columns if self.mask["properties", name])
 
     @cached_property
     def _deselected_inside(self) -> list[list[str]]:

@@ -10,6 +10,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 
 from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END
+from tap_mixpanel_export.catalog import complete_catalog, read_catalog
 from tap_mixpanel_export.config import (
     ExportSettings,
     check_all,
@@ -52,6 +53,20 @@ class TapMixpanelExport(Tap):
         cls.append_builtin_config(cls.config_jsonschema)
         return cls.config_jsonschema
 
+    def __init__(self, *, catalog: Any = None, **others: Any) -> None:
+        """Take what the SDK's class does; a catalog that cannot be used is refused in words.
+
+        Raises:
+            CatalogError: The catalog cannot be used.
+        """
+        super().__init__(catalog=None if catalog is None else read_catalog(catalog), **others)
+
+    def setup_mapper(self) -> None:
+        """Complete the catalog by what is discovered, before the stream maps read it."""
+        if self.input_catalog is not None:
+            _ = self.streams
+        super().setup_mapper()
+
     @property
     def block_writer(self) -> MessageWriter:
         """The writer of all messages."""
@@ -80,6 +95,7 @@ class TapMixpanelExport(Tap):
 
         Raises:
             SettingsError: The mapping cannot be used.
+            CatalogError: The catalog does not have the stream.
         """
         # Discovery checks no other settings: it needs no credentials.
         problems = [*type_problems(self.config, self._whole_schema()).values()]
@@ -92,7 +108,10 @@ class TapMixpanelExport(Tap):
             properties_format="string" if writes_text(self.config) else "object",
             time_in_ms=self.config.get("time_in_ms", False),
         )
-        return [EventsStream(self, schema, columns, self._load_settings)]
+        stream = EventsStream(self, schema, columns, self._load_settings)
+        if self.input_catalog is not None:
+            complete_catalog(self.input_catalog, stream)
+        return [stream]
 
     def _load_settings(self) -> ExportSettings:
         settings, problems = self._check()
