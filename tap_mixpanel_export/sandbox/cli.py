@@ -21,7 +21,8 @@ from tap_mixpanel_export.sandbox.behaviour import (
     BehaviourError,
 )
 from tap_mixpanel_export.sandbox.clock import SandboxClock
-from tap_mixpanel_export.sandbox.faults import KINDS, ScenarioError
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS
+from tap_mixpanel_export.sandbox.faults import ScenarioError
 from tap_mixpanel_export.sandbox.generator import Generated, generate
 from tap_mixpanel_export.sandbox.limits import Limits
 from tap_mixpanel_export.sandbox.sandbox import Sandbox
@@ -49,7 +50,7 @@ _SCENARIO_HELP = """\
 A scenario is a JSON list of objects with a `kind` and, each optional:
 `request` (number from 0), `day` (YYYY-MM-DD, or an offset from today), `where`
 (with or without), `times` (null: always), `status`, `retry_after`, `share`
-(0 to 1), `seconds`, `lines`, `text`. Or it is an object of such `faults` and a
+(0 to 1), `seconds`, `lines`, `megabytes`, `text`. Or it is an object of such `faults` and a
 `behaviour`, whose keys are those of --behave (`merges`: an object of old and new
 distinct_ids). Kinds of faults, and what the server does:
 {kinds}
@@ -167,7 +168,7 @@ def _epilog() -> str:
         return "\n".join(f"  {name:<20}{text}" for name, text in rows)
 
     return _SCENARIO_HELP.format(
-        kinds=table(KINDS.items()),
+        kinds=table((name, kind.description) for name, kind in KINDS.items()),
         where=table((name, mode.description) for name, mode in WHERE_MODES.items()),
         date=table((name, text) for name, (text, _) in DATE_MODES.items()),
         stamps=table((name, text) for name, (text, _) in STAMP_MODES.items()),
@@ -292,8 +293,7 @@ def _instant(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
-        msg = f"{text!r} is not an ISO 8601 time"
-        raise argparse.ArgumentTypeError(msg) from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from error
     return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
@@ -303,8 +303,7 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = -1.0
     if not 0 <= rate < float("inf"):
-        msg = f"{text!r} is not a number from 0"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
     return rate
 
 
@@ -312,22 +311,19 @@ def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError) as error:
-        msg = f"there is no zone {text!r}"
-        raise argparse.ArgumentTypeError(msg) from error
+        raise argparse.ArgumentTypeError(f"there is no zone {text!r}") from error
     return text
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= _MOST_PORT):
-        msg = f"{text!r} is no port"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return int(text)
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        msg = f"{text!r} is not a number from 1"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
     return int(text)
 
 

@@ -6,8 +6,6 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 
-__all__ = ["SandboxClock", "epoch_milliseconds"]
-
 _SECOND = timedelta(seconds=1)
 
 
@@ -27,8 +25,7 @@ class SandboxClock:
 
     def __init__(self, start: datetime | None = None, *, rate: float = 1.0) -> None:
         if rate < 0:
-            msg = f"a clock can't run backwards: rate {rate}"
-            raise ValueError(msg)
+            raise ValueError(f"a clock can't run backwards: rate {rate}")
         self._rate = rate
         self._lock = threading.Lock()
         self._anchor = time.monotonic()
@@ -85,6 +82,5 @@ def epoch_milliseconds(at: datetime) -> int:
 
 def _in_utc(at: datetime) -> datetime:
     if at.tzinfo is None:
-        msg = f"the time {at.isoformat()} has no zone"
-        raise ValueError(msg)
+        raise ValueError(f"the time {at.isoformat()} has no zone")
     return at.astimezone(timezone.utc)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sandbox.answers import ApiError
+from tap_mixpanel_export.sandbox.http import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_mixpanel_export.sandbox.request_log import CredentialKind
 
-__all__ = ["Credentials", "authenticate"]
 
 _UNKNOWN = "Unable to authenticate request"
 

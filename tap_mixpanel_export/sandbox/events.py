@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-__all__ = ["Event", "Verbatim"]
 
 _EPOCH = date(1970, 1, 1)
 _DAY_MS = 86_400_000
@@ -75,8 +74,7 @@ class Event:
         if time_ms is None:
             seconds = properties.get("time")
             if not isinstance(seconds, int):
-                msg = f"event {name!r} needs a `time` in whole seconds, or `time_ms`"
-                raise ValueError(msg)
+                raise ValueError(f"event {name!r} needs a `time` in whole seconds, or `time_ms`")
             time_ms = seconds * 1000
         if processed_ms is None:
             processed_ms = int(properties.get("mp_processing_time_ms", time_ms))
@@ -139,13 +137,11 @@ class Event:
         """
         raw = line.encode() if isinstance(line, str) else line
         if b"\n" in raw:
-            msg = "a line can't hold a line end"
-            raise ValueError(msg)
+            raise ValueError("a line can't hold a line end")
         found = _find_time(raw)
         if found is None:
             if day is None:
-                msg = "a line without a usable `time` needs a `day`"
-                raise ValueError(msg)
+                raise ValueError("a line without a usable `time` needs a `day`")
             noon = (day - _EPOCH).days * _DAY_MS + _DAY_MS // 2
             return cls(raw, noon, None, noon if processed_ms is None else processed_ms)
         head, seconds, tail = raw[: found.start(1)], int(found[1]), raw[found.end(1) :]

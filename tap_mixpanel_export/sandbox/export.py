@@ -10,11 +10,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from tap_mixpanel_export.sandbox.answers import ApiError
 from tap_mixpanel_export.sandbox.clock import epoch_milliseconds
-from tap_mixpanel_export.sandbox.content_faults import CONTENT_KINDS, spoil
 from tap_mixpanel_export.sandbox.credentials import authenticate
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS, Kind
 from tap_mixpanel_export.sandbox.gzip_stream import Block, gzip_member
+from tap_mixpanel_export.sandbox.http import ApiError
 from tap_mixpanel_export.sandbox.project import View
 from tap_mixpanel_export.sandbox.query import Query, read_date
 from tap_mixpanel_export.sandbox.selection import select
@@ -38,7 +38,8 @@ API_PATH = "/api/2.0"
 _EXPORT_PATH = f"{API_PATH}/export"
 # Smaller bodies are sent as they are, whatever the client accepts.
 _MOST_PLAIN_BYTES = 1400
-_FORCED_GZIP = frozenset({"always_gzip", "truncated_gzip", "corrupt_gzip"})
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_NO_FAULT = Kind("nothing goes wrong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,13 @@ class Export:
                 self.limiter.done()
         except ApiError as error:
             entry.status = error.status
-            body = error.body(request.target)
+            headers = {**self._headers(now), **error.headers}
+            body = b""
+            if error.status not in _WITHOUT_BODY:
+                body = error.body(request.target)
+                headers["Content-Type"] = "application/json"
+                headers["Content-Length"] = str(len(body))
             entry.bytes_sent = len(body)
-            headers = {**self._headers(now), "Content-Type": "application/json"}
-            headers["Content-Length"] = str(len(body))
-            if error.retry_after is not None:
-                headers["Retry-After"] = error.retry_after
             # The body of anything but a plain GET is not read: the connection can't be used again.
             keep = keep and error.status != HTTPStatus.METHOD_NOT_ALLOWED
             if not keep:
@@ -123,9 +125,8 @@ class Export:
             return
         # Clients wait in real seconds, on whatever clock the quota runs.
         wait = max(1, ceil(refusal.wait / (self.clock.rate or 1)))
-        raise ApiError(
-            HTTPStatus.TOO_MANY_REQUESTS, refusal.text, str(wait) if refusal.tells_wait else None
-        )
+        headers = {"Retry-After": str(wait)} if refusal.tells_wait else {}
+        raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, refusal.text, headers)
 
     def _export(
         self, request: Request, entry: LoggedRequest, transfer: Transfer, now: datetime
@@ -133,17 +134,17 @@ class Export:
         today = now.astimezone(self.zone or timezone.utc).date()
         query = Query.read(entry.params, today, self.conduct)
         fault = self.faults.next((query.first, query.last), entry.where, today)
+        kind = _NO_FAULT
         if fault is not None:
+            kind = KINDS[fault.kind]
             entry.fault = fault.kind
-            if fault.kind in {"status", "refuse_where"}:
-                status = fault.status if fault.kind == "status" else HTTPStatus.BAD_REQUEST
-                wait = None if fault.retry_after is None else str(fault.retry_after)
-                raise ApiError(status, fault.message, wait)
-            if transfer.refused(fault):
+            if kind.before is not None and kind.before(transfer, fault):
                 return False
         self.feed(now)
         blocks = self._blocks(query, now, fault)
-        gzipped = _wants_gzip(request, sum(block.size for block in blocks), fault)
+        gzipped = kind.gzip
+        if gzipped is None:
+            gzipped = _wants_gzip(request, sum(block.size for block in blocks))
         headers = {
             **self._headers(now),
             "Content-Type": "text/plain",
@@ -153,13 +154,13 @@ class Export:
             headers["Content-Encoding"] = "gzip"
         if request.headers.get("Connection", "").lower() == "close":
             headers["Connection"] = "close"
-        if fault is not None and fault.kind == "no_date":
-            headers.pop("Date", None)
-        if fault is not None and fault.kind == "wrong_charset":
-            headers["Content-Type"] = "text/plain; charset=iso-8859-1"
+        if fault is not None and kind.headers is not None:
+            kind.headers(headers, fault)
         entry.gzipped = gzipped
-        parts = gzip_member(blocks) if gzipped else (block.data() for block in blocks)
-        return transfer.send(headers, parts, fault)
+        parts = gzip_member(blocks) if gzipped else [block.data() for block in blocks]
+        if fault is not None and kind.send is not None:
+            return kind.send(transfer, headers, parts, fault)
+        return transfer.send(headers, parts)
 
     def _blocks(self, query: Query, now: datetime, fault: Fault | None) -> list[Block]:
         view = View(epoch_milliseconds(now), query.time_in_ms, self.conduct.behaviour)
@@ -167,8 +168,8 @@ class Export:
         if not query.everything:
             lines = (line for block in blocks for line in block.data().split(b"\n")[:-1])
             blocks = [Block.of(b"".join(line + b"\n" for line in select(lines, query)))]
-        if fault is not None and fault.kind in CONTENT_KINDS:
-            blocks = [Block.of(spoil(b"".join(block.data() for block in blocks), fault))]
+        if fault is not None and (change := KINDS[fault.kind].content) is not None:
+            blocks = change(blocks, fault)
         return [block for block in blocks if block.size]
 
     def _headers(self, now: datetime) -> dict[str, str]:
@@ -195,10 +196,8 @@ def _parameters(request: Request, query: str, entry: LoggedRequest) -> dict[str,
     return entry.params
 
 
-def _wants_gzip(request: Request, size: int, fault: Fault | None) -> bool:
-    if fault is not None and fault.kind in _FORCED_GZIP:
-        return True
-    if size <= _MOST_PLAIN_BYTES or (fault is not None and fault.kind == "never_gzip"):
+def _wants_gzip(request: Request, size: int) -> bool:
+    if size <= _MOST_PLAIN_BYTES:
         return False
     for choice in request.headers.get("Accept-Encoding", "").split(","):
         coding, *options = (word.strip().lower() for word in choice.split(";"))

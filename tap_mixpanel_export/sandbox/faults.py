@@ -7,46 +7,23 @@ from datetime import date, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-KINDS = {
-    "status": "answers with `status`",
-    "refuse_where": "400 to any query whose `where` contains `text`",
-    "refuse": "resets the connection and refuses new ones for `seconds`",
-    "reset": "resets the connection before the headers",
-    "reset_in_body": "resets the connection after `share` of the body",
-    "truncated_chunk": "closes the connection in the middle of a chunk, after `share` of the body",
-    "no_final_chunk": "sends everything but the chunk that ends the body, and closes",
-    "truncated_gzip": "ends a well-formed transfer after `share` of the gzip stream",
-    "corrupt_gzip": "sends a gzip stream with a wrong checksum",
-    "terminated_early": "leaves the lines after `share` out; the last line is the bare `text`",
-    "cut_last_line": "sends a complete gzip stream whose last line is incomplete",
-    "slow_start": "is silent for `seconds` before the headers",
-    "stall": "is silent for `seconds` after `share` of the body, then goes on",
-    "drip": "sends the body in small pieces with `seconds` in between",
-    "empty": "answers 200 with an empty body",
-    "split_event": "breaks `lines` events over two physical lines each",
-    "malformed_line": "adds `lines` lines that are not JSON",
-    "no_event": "adds `lines` objects without `event`",
-    "no_properties": "adds `lines` objects without `properties`",
-    "no_time": "adds `lines` events without `time`",
-    "invalid_utf8": "adds `lines` events whose name is not UTF-8",
-    "no_date": "leaves the `Date` header out",
-    "wrong_charset": "claims a charset that the body is not in",
-    "always_gzip": "compresses however small the body is",
-    "never_gzip": "does not compress however large the body is",
-    "no_trailing_newline": "leaves the line end of the last line out, which is valid",
-}
-"""Every kind of fault, and what the server does."""
-
-_TEXTS = {"terminated_early": "terminated early", "refuse_where": "mp_processing_time_ms"}
 _STATUSES = {
     400: "Bad request",
     401: "Unable to authenticate request",
     402: "Your plan does not include this API",
     403: "This account has no access to this project",
     404: "Not found",
+    407: "Proxy authentication required",
+    408: "Request timeout",
+    409: "Conflict",
+    413: "Request entity too large",
+    414: "Request-URI too long",
+    425: "Too early",
     429: "too many export requests in the last hour",
     500: "Internal server error",
     502: "Bad gateway",
@@ -71,11 +48,12 @@ class Fault:
             sandbox's today (-3).
         where: Only requests with, or without, a `where`.
         times: How many requests it happens to; `None` for all.
-        status: For `status`.
+        status: For `status`: 201 to 599.
         retry_after: For `status`: value of `Retry-After`, seconds or an HTTP date.
         share: Share of the body, 0 to 1, that comes before it happens.
         seconds: For `slow_start`, `stall`, `drip` and `refuse`: real seconds.
         lines: For the kinds that add or break lines: how many.
+        megabytes: For `gzip_bomb`: how much it becomes.
         text: Text of the error, of the bare last line, or to look for, as the kind says.
 
     Raises:
@@ -92,6 +70,7 @@ class Fault:
     share: float = 0.5
     seconds: float = 1.0
     lines: int = 1
+    megabytes: int = 2048
     text: str | None = None
 
     def __post_init__(self) -> None:
@@ -104,7 +83,8 @@ class Fault:
         """`text`, or the usual one of this kind."""
         if self.text is not None:
             return self.text
-        return _TEXTS.get(self.kind, _STATUSES.get(self.status, "Something went wrong"))
+        usual = KINDS[self.kind].text
+        return usual or _STATUSES.get(self.status, "Something went wrong")
 
     def matches(
         self, request: int, days: tuple[date, date], where: str | None, today: date
@@ -128,7 +108,8 @@ class Fault:
             (_is_count(self.request, 0) or self.request is None, "request: a number from 0"),
             (_is_count(self.times, 1) or self.times is None, "times: a number from 1, or null"),
             (_is_count(self.lines, 1), "lines: a number from 1"),
-            (_is_count(self.status, 400) and self.status <= 599, "status: 400 to 599"),  # noqa: PLR2004
+            (_is_count(self.megabytes, 1), "megabytes: a number from 1"),
+            (_is_count(self.status, 201) and self.status <= 599, "status: 201 to 599"),  # noqa: PLR2004
             (_is_number(self.share) and 0 <= self.share <= 1, "share: a number from 0 to 1"),
             (_is_number(self.seconds) and self.seconds >= 0, "seconds: a number from 0"),
             (self.text is None or isinstance(self.text, str), "text: a string"),

@@ -15,7 +15,6 @@ from tap_mixpanel_export.sandbox.project import Piece
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Generated", "Shape", "generate"]
 
 Shape = Literal["wide", "adobe"]
 
@@ -75,8 +74,7 @@ def generate(what: Generated) -> Iterator[Piece]:
         ValueError: `days` is less than 1.
     """
     if what.days < 1:
-        msg = "a data set needs at least one day"
-        raise ValueError(msg)
+        raise ValueError("a data set needs at least one day")
     borders = [what.events * number // what.days for number in range(what.days + 1)]
     for number in range(what.days):
         day = what.last_day - timedelta(days=what.days - 1 - number)

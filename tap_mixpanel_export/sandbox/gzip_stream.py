@@ -17,7 +17,6 @@ from isal import isal_zlib
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Block", "gzip_member"]
 
 # Method deflate, no name, no time, unknown operating system (RFC 1952, 2.3).
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"

@@ -1,22 +1,27 @@
-"""HTTP/1.1 on one connection, written by hand because the faults need every byte in hand."""
+"""HTTP/1.1 on loopback, written by hand because the faults need every byte in hand."""
 
 from __future__ import annotations
 
 import http.client
 import io
 import itertools
+import json
 import socket
 import struct
+import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from email.message import Message
 
-__all__ = ["BadRequestError", "Request", "Wire", "rechunk"]
-
+LOOPBACK = "127.0.0.1"
+_BACKLOG = 256
+_OUT_OF_ORDER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _MOST_HEADER_BYTES = 256 * 1024
 _SIZES = (1, 10, 97, 1021, 8191, 65521, 16381, 131_071, 32_749, 262_139)
 _STEADY = 5
@@ -25,6 +30,30 @@ _REQUEST_LINE_WORDS = 3
 
 class BadRequestError(Exception):
     """What came is no HTTP request that the sandbox takes."""
+
+
+class ApiError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: HTTP status of the answer.
+        text: What the answer says.
+        headers: More headers of the answer.
+    """
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{int(status)} {text}")
+        self.status = int(status)
+        self.text = text
+        self.headers = dict(headers or {})
+
+    def body(self, target: str) -> bytes:
+        """Return the body of the answer.
+
+        Args:
+            target: Path and query of the request.
+        """
+        return json.dumps({"status": "error", "error": self.text, "request": target}).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +104,27 @@ class Wire:
             raise BadRequestError from error
         return Request(words[0], words[1], headers)
 
-    def start(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
+    def start(
+        self, status: int, headers: Mapping[str, str], body: bytes = b"", *, version: str = "1.1"
+    ) -> None:
         """Send the status line and the headers, and the body of a short answer."""
-        reason = http.client.responses.get(status, "Unknown")
-        lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {headers[name]}" for name in headers)]
-        self._connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        lines = [f"{name}: {headers[name]}\r\n" for name in headers]
+        head = "".join([_status_line(status, version), *lines, "\r\n"])
+        self.raw(head.encode("latin-1") + body)
+
+    def start_slowly(
+        self, status: int, headers: Mapping[str, str], pause: Callable[[], object]
+    ) -> None:
+        """Send the status line and the headers, with a pause before each."""
+        self.raw(_status_line(status, "1.1").encode("latin-1"))
+        for name in headers:
+            pause()
+            self.raw(f"{name}: {headers[name]}\r\n".encode("latin-1"))
+        self.raw(b"\r\n")
+
+    def raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._connection.sendall(data)
 
     def chunk(self, data: bytes) -> None:
         """Send one chunk; none of no length, which would end the body."""
@@ -118,3 +163,139 @@ def rechunk(parts: Iterable[bytes]) -> Iterator[bytes]:
         del buffer[:start]
     if buffer:
         yield bytes(buffer)
+
+
+def _status_line(status: int, version: str) -> str:
+    return f"HTTP/{version} {status} {http.client.responses.get(status, 'Unknown')}\r\n"
+
+
+class Server:
+    """Takes connections on a loopback port and has their requests answered.
+
+    Args:
+        answer: Answers one request on a wire; says whether the connection can take another one. It
+            may raise `OSError` when the client has gone, and should stop waiting when `closing` is
+            set.
+        port: Port to listen on; 0 takes a free one.
+        tls: Context for HTTPS; plain HTTP without it.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Request, Wire], bool],
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.closing = threading.Event()
+        self._answer = answer
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._conversations: dict[threading.Thread, socket.socket] = {}
+        self._deaf_until = 0.0
+        self._deaf = threading.Event()
+        self._listener = self._listen(port)
+        self.port: int = self._listener.getsockname()[1]
+        self._accepting = threading.Thread(
+            # A program that forgets to stop the server ends all the same.
+            target=self._accept,
+            name="mixpanel-sandbox",
+            daemon=True,
+        )
+        self._accepting.start()
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse new connections for some seconds."""
+        self._deaf_until = time.monotonic() + seconds
+        self._wake()
+        self._deaf.wait(timeout=1)
+
+    def close(self) -> None:
+        """Close every connection and end every thread."""
+        self.closing.set()
+        self._wake()
+        self._accepting.join()
+        with self._lock:
+            conversations = dict(self._conversations)
+        for connection in conversations.values():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in conversations:
+            thread.join()
+
+    def _listen(self, port: int) -> socket.socket:
+        return socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
+
+    def _wake(self) -> None:
+        # No other call ends a blocking accept() on every system.
+        with suppress(OSError), socket.create_connection((LOOPBACK, self.port), timeout=1):
+            pass
+
+    def _accept(self) -> None:
+        try:
+            while not self.closing.is_set():
+                connection, _ = self._listener.accept()
+                silence = self._deaf_until - time.monotonic()
+                if self.closing.is_set():
+                    connection.close()
+                elif silence > 0:
+                    connection.close()
+                    self._listener.close()
+                    self._deaf.set()
+                    if not self.closing.wait(silence):
+                        self._listener = self._listen(self.port)
+                    self._deaf.clear()
+                else:
+                    self._start_conversation(connection)
+        finally:
+            self._listener.close()
+
+    def _start_conversation(self, connection: socket.socket) -> None:
+        thread = threading.Thread(
+            daemon=True,
+            target=self._converse,
+            args=(connection,),
+            name="mixpanel-sandbox-connection",
+        )
+        with self._lock:
+            self._conversations[thread] = connection
+        thread.start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        # A client that goes away in the middle, or speaks no TLS, is an everyday event for a
+        # server.
+        try:
+            with suppress(OSError), self._secured(connection) as secured:
+                self._serve(Wire(secured), secured)
+        finally:
+            connection.close()
+            with self._lock:
+                self._conversations.pop(threading.current_thread(), None)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        # From here on `connection` is empty: `close` must end this one, even in the middle of its
+        # handshake.
+        with self._lock:
+            self._conversations[threading.current_thread()] = secured
+        try:
+            secured.do_handshake()
+        except OSError:
+            secured.close()
+            raise
+        return secured
+
+    def _serve(self, wire: Wire, connection: socket.socket) -> None:
+        while not self.closing.is_set():
+            try:
+                request = wire.read()
+            except BadRequestError:
+                connection.sendall(_OUT_OF_ORDER)
+                return
+            if request is None or not self._answer(request, wire):
+                return

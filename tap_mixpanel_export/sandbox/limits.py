@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tap_mixpanel_export.sandbox.clock import SandboxClock
 
-__all__ = ["Limiter", "Limits", "Refusal"]
 
 _HOUR = 3600.0
 _SECOND = 1.0

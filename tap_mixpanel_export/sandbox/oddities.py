@@ -10,8 +10,6 @@ from tap_mixpanel_export.sandbox.events import Verbatim
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HOSTILE", "HUGE", "NULL_BYTES", "ODDITIES", "Oddity"]
-
 
 @dataclass(frozen=True, slots=True)
 class Oddity:

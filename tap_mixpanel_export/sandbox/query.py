@@ -9,7 +9,7 @@ from datetime import date
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sandbox.answers import ApiError
+from tap_mixpanel_export.sandbox.http import ApiError
 from tap_mixpanel_export.sandbox.where import WhereError
 
 if TYPE_CHECKING:

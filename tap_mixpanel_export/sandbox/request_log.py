@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-__all__ = ["CredentialKind", "LoggedRequest", "RequestLog"]
 
 CredentialKind = Literal["service_account", "project_secret", "oauth_token"]
 

@@ -12,10 +12,10 @@ from tap_mixpanel_export.sandbox.credentials import Credentials
 from tap_mixpanel_export.sandbox.dataset import SampleData
 from tap_mixpanel_export.sandbox.export import API_PATH, Export
 from tap_mixpanel_export.sandbox.faults import FaultPlan
+from tap_mixpanel_export.sandbox.http import LOOPBACK, Server
 from tap_mixpanel_export.sandbox.limits import Limiter
 from tap_mixpanel_export.sandbox.project import Project, View
 from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
-from tap_mixpanel_export.sandbox.server import LOOPBACK, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

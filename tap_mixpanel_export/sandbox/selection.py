@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.sandbox.query import Query
 
-__all__ = ["select"]
-
 
 def select(lines: Iterable[bytes], query: Query) -> Iterator[bytes]:
     """Return the lines that a query wants, in the order given.

@@ -1,4 +1,4 @@
-"""Sending a body in chunks, with what can go wrong on the way."""
+"""Sending the answer to one request."""
 
 from __future__ import annotations
 
@@ -10,21 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from threading import Event as Signal
 
-    from tap_mixpanel_export.sandbox.faults import Fault
     from tap_mixpanel_export.sandbox.http import Wire
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest
 
-__all__ = ["Transfer"]
-
-_OK = 200
-_DRIPS = 20
-_CUT_KINDS = frozenset({"reset_in_body", "truncated_chunk", "truncated_gzip", "stall"})
-# The last 8 bytes of a gzip member are checksum and length (RFC 1952).
-_TRAILER = 8
+OK = 200
 
 
 class Transfer:
-    """Sends the answer to one request.
+    """Sends the answer to one request, and counts its bytes.
 
     Args:
         wire: The connection.
@@ -36,29 +29,17 @@ class Transfer:
     def __init__(
         self, wire: Wire, entry: LoggedRequest, closing: Signal, refuse: Callable[[float], None]
     ) -> None:
-        self._wire = wire
+        self.wire = wire
+        self.refuse = refuse
         self._entry = entry
         self._closing = closing
-        self._refuse = refuse
 
-    def refused(self, fault: Fault) -> bool:
-        """Apply a fault that comes before the headers; say whether there will be none."""
-        if fault.kind == "slow_start":
-            self._closing.wait(fault.seconds)
-        if fault.kind not in {"reset", "refuse"}:
-            return False
-        if fault.kind == "refuse":
-            self._refuse(fault.seconds)
-        self._wire.reset()
-        return True
-
-    def send(self, headers: Mapping[str, str], parts: Iterable[bytes], fault: Fault | None) -> bool:
-        """Send an answer of status 200.
+    def send(self, headers: Mapping[str, str], parts: Iterable[bytes]) -> bool:
+        """Send an answer of status 200 in chunks.
 
         Args:
             headers: Its headers.
             parts: Its body as it should be on the wire.
-            fault: What goes wrong, if anything.
 
         Returns:
             Whether the connection can take another request.
@@ -66,50 +47,37 @@ class Transfer:
         Raises:
             OSError: The client has gone.
         """
-        self._entry.status = _OK
-        self._wire.start(_OK, headers)
-        if fault is not None and fault.kind in _CUT_KINDS:
-            return self._send_cut(b"".join(parts), fault)
-        if fault is not None and fault.kind == "drip":
-            return self._drip(b"".join(parts), fault.seconds)
-        if fault is not None and fault.kind == "corrupt_gzip":
-            body = bytearray(b"".join(parts))
-            body[-_TRAILER] ^= 0xFF
-            parts = [bytes(body)]
-        self._chunks(parts)
-        if fault is not None and fault.kind == "no_final_chunk":
-            return False
-        self._wire.end()
+        self.start(headers)
+        self.chunks(parts)
+        self.wire.end()
         return "Connection" not in headers
 
-    def _send_cut(self, body: bytes, fault: Fault) -> bool:
-        # Something must be missing, even at a share of 1.
-        cut = min(int(len(body) * fault.share), max(len(body) - 1, 0))
-        if fault.kind == "truncated_chunk":
-            half = min(cut, 1000)
-            self._chunks([body[: cut - half]])
-            self._entry.bytes_sent += half
-            self._wire.half_chunk(body[cut - half : cut])
-            return False
-        self._chunks([body[:cut]])
-        if fault.kind == "reset_in_body":
-            self._wire.reset()
-            return False
-        if fault.kind == "stall":
-            self._closing.wait(fault.seconds)
-            self._chunks([body[cut:]])
-        self._wire.end()
-        return True
+    def start(self, headers: Mapping[str, str], status: int = OK, *, version: str = "1.1") -> None:
+        """Send the status line and the headers."""
+        self._entry.status = status
+        self.wire.start(status, headers, version=version)
 
-    def _drip(self, body: bytes, seconds: float) -> bool:
-        size = max(1, -(-len(body) // _DRIPS))
-        for start in range(0, len(body), size):
-            self._chunks([body[start : start + size]])
-            self._closing.wait(seconds)
-        self._wire.end()
-        return True
+    def start_slowly(self, headers: Mapping[str, str], seconds: float) -> None:
+        """Send the status line and the headers, with a pause before each."""
+        self._entry.status = OK
+        self.wire.start_slowly(OK, headers, lambda: self.wait(seconds))
 
-    def _chunks(self, parts: Iterable[bytes]) -> None:
+    def chunks(self, parts: Iterable[bytes]) -> None:
+        """Send parts of the body in chunks of many sizes."""
         for chunk in rechunk(parts):
             self._entry.bytes_sent += len(chunk)
-            self._wire.chunk(chunk)
+            self.wire.chunk(chunk)
+
+    def half_chunk(self, data: bytes) -> None:
+        """Send a part of the body that is half of the chunk it is in."""
+        self._entry.bytes_sent += len(data)
+        self.wire.half_chunk(data)
+
+    def raw(self, data: bytes) -> None:
+        """Send a part of the body without chunks."""
+        self._entry.bytes_sent += len(data)
+        self.wire.raw(data)
+
+    def wait(self, seconds: float) -> None:
+        """Wait, unless the server is closed."""
+        self._closing.wait(seconds)

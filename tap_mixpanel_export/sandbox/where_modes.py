@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from tap_mixpanel_export.sandbox.answers import ApiError
+from tap_mixpanel_export.sandbox.http import ApiError
 from tap_mixpanel_export.sandbox.where import Dialect, compile_where
 
 if TYPE_CHECKING:

@@ -29,7 +29,13 @@ def fetch() -> Iterator[Callable[..., requests.Response]]:
     with requests.Session() as session:
         session.trust_env = False
 
-        def get(sandbox: Sandbox, headers: dict[str, str] | None = None, **params: Any) -> Any:
+        def get(
+            sandbox: Sandbox,
+            headers: dict[str, str] | None = None,
+            *,
+            allow_redirects: bool = True,
+            **params: Any,
+        ) -> Any:
             credentials = sandbox.credentials
             asked = {
                 "project_id": credentials.project_id,
@@ -43,6 +49,7 @@ def fetch() -> Iterator[Callable[..., requests.Response]]:
                 auth=(credentials.service_account_username, credentials.service_account_secret),
                 headers=headers,
                 timeout=20,
+                allow_redirects=allow_redirects,
             )
 
         yield get

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tap_mixpanel_export.sandbox import cli as command
-from tap_mixpanel_export.sandbox.faults import KINDS
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS
 
 SANDBOX = [sys.executable, "-m", "tap_mixpanel_export.sandbox.cli"]
 FETCH = """

@@ -20,7 +20,7 @@ from tap_mixpanel_export.sandbox import (
     ScenarioError,
     load_scenario,
 )
-from tap_mixpanel_export.sandbox.faults import KINDS
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 EVENTS = [
@@ -81,7 +81,8 @@ def sorted_body(body):
 
 def test_every_fault_passes_and_the_retry_is_flawless(faulty, fetch):
     for kind in sorted(KINDS):
-        sandbox = faulty(Fault(kind, seconds=0.01))
+        seconds = 0 if kind == "drip_bytes" else 0.01
+        sandbox = faulty(Fault(kind, seconds=seconds, megabytes=1))
         where = 'properties["mp_processing_time_ms"] > 0' if kind == "refuse_where" else None
         with suppress(requests.RequestException):
             fetch(sandbox, where=where)
@@ -95,7 +96,10 @@ def test_every_fault_passes_and_the_retry_is_flawless(faulty, fetch):
         assert [entry.fault for entry in sandbox.requests][:1] == [kind]
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 429, 500, 502, 503, 504])
+STATUSES = [400, 401, 402, 403, 404, 407, 408, 409, 413, 414, 425, 429, 499]
+
+
+@pytest.mark.parametrize("status", [*STATUSES, 500, 502, 503, 504, 521, 599])
 def test_status(faulty, fetch, status):
     sandbox = faulty(Fault("status", status=status, retry_after=7))
     answer = fetch(sandbox)
@@ -103,6 +107,36 @@ def test_status(faulty, fetch, status):
     assert answer.json()["error"]
     assert answer.headers["Retry-After"] == "7"
     assert sandbox.requests[0].status == status
+
+
+@pytest.mark.parametrize(("text", "location"), [(None, "/login"), ("https://x.example/", None)])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects(faulty, fetch, status, text, location):
+    sandbox = faulty(Fault("status", status=status, text=text))
+    # The client of these tests would follow them.
+    answer = fetch(sandbox, allow_redirects=False)
+    assert answer.status_code == status
+    assert answer.headers["Location"] == (text or location)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_statuses_without_a_body_keep_the_connection(faulty, fetch, status):
+    sandbox = faulty(Fault("status", status=status))
+    answer = fetch(sandbox)
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert "Content-Length" not in answer.headers
+    assert sorted_body(fetch(sandbox).content) == whole(sandbox)
+
+
+def test_a_partial_answer_ends_with_a_line(faulty, fetch):
+    sandbox = faulty(Fault("status", status=206, share=0.25))
+    answer = fetch(sandbox)
+    assert answer.status_code == 206
+    lines = answer.content.splitlines()
+    assert 90 < len(lines) < 100
+    assert set(lines) < set(sandbox.visible())
+    assert answer.headers["Content-Range"].startswith(f"bytes 0-{len(answer.content) - 1}/")
+    assert sandbox.requests[0].bytes_sent == len(answer.content)
 
 
 def test_text_of_a_status(faulty, fetch):
@@ -175,6 +209,91 @@ def test_terminated_early(faulty, fetch, text):
     assert set(lines) < set(sandbox.visible())
 
 
+LAST_LINES = {
+    "error_object": '{"error": "Internal error, please try again", "status": 0}',
+    "error_text": "Internal Server Error",
+    "web_page": "<!DOCTYPE html>",
+}
+
+
+@pytest.mark.parametrize("kind", LAST_LINES)
+def test_an_export_that_ends_with_an_error_or_is_none(faulty, fetch, kind):
+    sandbox = faulty(Fault(kind, share=0.25), Fault(kind, share=0), Fault(kind, text="said"))
+    *lines, last = fetch(sandbox).content.split(b"\n")
+    assert len(lines) == len(EVENTS) // 4
+    assert set(lines) < set(sandbox.visible())
+    assert last.decode().startswith(LAST_LINES[kind])
+    only = fetch(sandbox)
+    assert only.content == last
+    assert ("html" in only.headers["Content-Type"]) is (kind == "web_page")
+    assert fetch(sandbox).content.split(b"\n")[-1] == b"said"
+
+
+def test_answers_without_a_length(faulty, raw):
+    sandbox = faulty(Fault("until_close"), Fault("until_close_cut", share=0.3))
+    body, error = raw(sandbox)
+    assert (sorted_body(body), error) == (whole(sandbox), None)
+    cut, error = raw(sandbox)
+    assert error is None
+    assert cut.endswith(b"\n")
+    assert 0.2 < len(cut) / len(body) < 0.3
+    assert set(cut.splitlines()) < set(sandbox.visible())
+    assert [entry.bytes_sent for entry in sandbox.requests] == [len(body), len(cut)]
+
+
+def test_lengths_that_are_wrong(faulty, raw):
+    sandbox = faulty(Fault("short_length", share=0.3), Fault("long_length", share=0.3))
+    short, error = raw(sandbox)
+    assert error is None
+    assert short.endswith(b"\n")
+    assert set(short.splitlines()) < set(sandbox.visible())
+    long, error = raw(sandbox)
+    assert "IncompleteRead" in repr(error)
+    assert long == short
+    # All was sent of the one, this much of the other.
+    sent = [entry.bytes_sent for entry in sandbox.requests]
+    assert sent == [len(whole(sandbox)), len(long)]
+
+
+def test_an_empty_first_chunk_ends_the_body(faulty, raw):
+    sandbox = faulty(Fault("empty_first_chunk"))
+    assert raw(sandbox) == (b"", None)
+
+
+def test_a_bomb_is_small_on_the_wire(faulty, raw):
+    sandbox = faulty(Fault("gzip_bomb", megabytes=200))
+    body, error = raw(sandbox)
+    assert error is None
+    assert len(body) < 2_000_000
+    assert sandbox.requests[0].bytes_sent == len(body)
+    decompressor, size = zlib.decompressobj(31), 0
+    text = body
+    while text:
+        last = decompressor.decompress(text, 10_000_000)
+        size += len(last)
+        text = decompressor.unconsumed_tail
+    assert decompressor.eof
+    assert set(last) == {0}
+    assert size == 200 * 1024 * 1024 + len(whole(sandbox))
+
+
+def test_empty_lines_are_many_and_cost_nothing(faulty, raw):
+    sandbox = faulty(Fault("empty_lines", lines=20_000_001), events=EVENTS)
+    body, error = raw(sandbox)
+    assert error is None
+    assert len(body) < 300_000
+    text = gzip.decompress(body)
+    assert text.count(b"\n") == len(EVENTS) + 20_000_001
+    assert {line for line in text.splitlines() if line} == set(sandbox.visible())
+
+
+def test_headers_one_by_one(faulty, fetch):
+    sandbox = faulty(Fault("drip_headers", seconds=0.001))
+    answer = fetch(sandbox)
+    assert len(answer.headers) > 90
+    assert sorted_body(answer.content) == whole(sandbox)
+
+
 def test_cut_last_line(faulty, raw):
     sandbox = faulty(Fault("cut_last_line"))
     body, error = raw(sandbox)
@@ -224,7 +343,7 @@ def test_lines_that_do_not_belong(faulty, fetch, kind, lines):
         assert missing not in decoded.get("properties", {})
 
 
-@pytest.mark.parametrize("kind", ["stall", "drip"])
+@pytest.mark.parametrize("kind", ["stall", "drip", "drip_bytes"])
 def test_silence_ends_when_the_sandbox_does(faulty, raw, kind):
     sandbox = faulty(Fault(kind, seconds=600, times=2))
     threads = [threading.Thread(target=raw, args=(sandbox,)) for _ in range(2)]
@@ -303,6 +422,8 @@ def test_faults_hit_the_requests_that_they_name(faulty, fetch):
         {"kind": "reset", "request": -1},
         {"kind": "reset", "lines": 0},
         {"kind": "status", "status": 200},
+        {"kind": "status", "status": 600},
+        {"kind": "gzip_bomb", "megabytes": 0},
         {"kind": "status", "retry_after": -1},
         {"kind": "stall", "seconds": "long"},
         {"kind": "reset", "where": "maybe"},
