@@ -22,6 +22,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import processes
 from event_truth import event_id, parse
 
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
@@ -177,7 +178,7 @@ def start_command(
         state_file = folder / "state.json"
         state_file.write_text(json.dumps(state))
         arguments += ["--state", str(state_file)]
-    return subprocess.Popen(
+    return processes.start(
         # Files and sockets that are left open are named on stderr.
         [sys.executable, "-W", "always::ResourceWarning", *program, *arguments],
         stdout=subprocess.PIPE,

@@ -89,9 +89,9 @@ def test_killed_ten_times_a_backfill_loses_nothing_and_asks_for_little_again(san
 def test_a_signal_ends_a_run_in_order(sandbox, tmp_path, number, moment):
     faults = {
         "at work": [],
-        "in a silence": [Fault("stall", day=date(2026, 1, 6), seconds=60, times=None)],
-        "before the first answer": [Fault("slow_start", seconds=60)],
-        "in a wait": [Fault("status", status=429, day=date(2026, 1, 6), retry_after=60)],
+        "in a silence": [Fault("stall", day=date(2026, 1, 6), seconds=280, times=None)],
+        "before the first answer": [Fault("slow_start", seconds=280)],
+        "in a wait": [Fault("status", status=429, day=date(2026, 1, 6), retry_after=280)],
     }
     sandbox.add_faults(*faults[moment])
     process = start_command(sandbox, tmp_path, program=QUICK, **SETTINGS)
@@ -104,7 +104,7 @@ def test_a_signal_ends_a_run_in_order(sandbox, tmp_path, number, moment):
         while output.count(b'"STATE"') < 5:
             output += process.stdout.readline()
     process.send_signal(number)
-    rest, stderr = process.communicate(timeout=20)
+    rest, stderr = process.communicate(timeout=120)
     got = Run(output + rest)
     assert_ended_in_order(process, stderr, tmp_path)
     assert process.returncode == 128 + number
@@ -121,7 +121,7 @@ def test_a_closed_stdout_ends_a_run_in_order(sandbox, tmp_path, lines):
     output = b"".join(process.stdout.readline() for _ in range(lines))
     process.stdout.close()
     process.stdout = None
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=120)
     assert_ended_in_order(process, stderr, tmp_path)
     assert_resumable(sandbox, Run(output))
 
@@ -129,13 +129,13 @@ def test_a_closed_stdout_ends_a_run_in_order(sandbox, tmp_path, lines):
 @pytest.mark.slow
 def test_a_run_that_ends_while_downloads_hang_does_not_wait_for_them(sandbox, tmp_path):
     sandbox.add_faults(
-        Fault("stall", day=date(2026, 1, 6), seconds=60),
-        Fault("stall", day=date(2026, 1, 7), seconds=60),
-        Fault("stall", day=date(2026, 1, 8), seconds=60),
+        Fault("stall", day=date(2026, 1, 6), seconds=280),
+        Fault("stall", day=date(2026, 1, 7), seconds=280),
+        Fault("stall", day=date(2026, 1, 8), seconds=280),
         Fault("status", status=403, day=date(2026, 1, 5)),
     )
     process = start_command(sandbox, tmp_path, program=QUICK, **SETTINGS)
-    output, stderr = process.communicate(timeout=20)
+    output, stderr = process.communicate(timeout=120)
     assert process.returncode == 1
     assert_ended_in_order(process, stderr, tmp_path)
     assert_resumable(sandbox, Run(output))

@@ -280,8 +280,10 @@ def test_the_limits_of_the_service_are_rate_limits(start):
 )
 def test_an_answer_that_is_not_whole_is_never_taken_for_one(start, fault, error):
     sandbox = start(fault)
+    # On a busy machine what comes may take its time.
+    is_silent = fault.kind in {"slow_start", "stall"}
     with pytest.raises(error) as caught:
-        exported(endpoint_of(sandbox, timeout=0.3))
+        exported(endpoint_of(sandbox, timeout=0.3 if is_silent else 60))
     assert isinstance(caught.value, TransientError)
     # Texts of network errors quote addresses with their parameters.
     assert "from_date" not in str(caught.value)
@@ -290,8 +292,8 @@ def test_an_answer_that_is_not_whole_is_never_taken_for_one(start, fault, error)
 def test_silence_is_told_with_its_setting(start):
     with pytest.raises(ConnectionFailedError, match=r"no answer within 0\.2 s \(request_timeout"):
         exported(endpoint_of(start(Fault("slow_start", seconds=5)), timeout=0.2))
-    with pytest.raises(ConnectionFailedError, match=r"silence for 0\.2 s \(request_timeout\) in"):
-        exported(endpoint_of(start(Fault("stall", seconds=5)), timeout=0.2))
+    with pytest.raises(ConnectionFailedError, match=r"silence for 0\.8 s \(request_timeout\) in"):
+        exported(endpoint_of(start(Fault("stall", seconds=5)), timeout=0.8))
 
 
 def test_a_slow_answer_is_waited_for_as_long_as_bytes_come(start):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fake_time import HOUR, SECOND, START, FakeTime, assert_never_more_than, limiter_on, send_times
+from processes import start
 
 from tap_mixpanel_export.api.quota_file import QuotaFile, QuotaFileBusyError, QuotaFileError
 from tap_mixpanel_export.api.rate_limit import LimiterStopped, QueryLimiter
@@ -100,9 +101,7 @@ print(json.dumps(sent))
 
 def test_two_processes_stay_within_the_quota_together(quota_file):
     runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", RUN, str(quota_file)], stdout=subprocess.PIPE, text=True
-        )
+        start([sys.executable, "-c", RUN, str(quota_file)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     sent = []
@@ -133,16 +132,14 @@ with quota_file.exclusive() as ledger:
 
 @pytest.fixture
 def holder(quota_file):
-    process = subprocess.Popen(
+    process = start(
         [sys.executable, "-c", HOLD, str(quota_file)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
+    assert process.stdout.readline() == "held\n"
+    return process
 
 
 def test_killed_holder_blocks_nobody_and_leaves_no_half_change(time, quota_file, request):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import start
 
 from tap_mixpanel_export.sandbox import cli as command
 from tap_mixpanel_export.sandbox.fault_kinds import KINDS
@@ -105,28 +106,40 @@ def test_signals_reach_the_command(number):
         "print('ready', flush=True)\n"
         "signal.pause()\n"
     )
-    with subprocess.Popen(
-        [*SANDBOX, "--", sys.executable, "-c", program],
+    process = start([*SANDBOX, "--", sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 42
+
+
+def test_a_hangup_that_is_ignored_from_the_start_ends_nothing():
+    waiting = "import signal; print('ready', flush=True); signal.pause()"
+    process = start(
+        [
+            *("sh", "-c", "trap '' HUP; exec \"$@\"", "sh"),
+            *(*SANDBOX, "--", sys.executable, "-c", waiting),
+        ],
         stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(number)
-        assert process.wait(timeout=30) == 42
+    )
+    assert process.stdout.readline() == b"ready\n"
+    # To the whole group, as a terminal does when it is closed.
+    os.killpg(process.pid, signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_without_a_command_it_serves_until_interrupted(number):
-    with subprocess.Popen([*SANDBOX, "--hostile"], stdout=subprocess.PIPE, text=True) as process:
-        told = dict(process.stdout.readline().rstrip("\n").split("=", 1) for _ in range(4))
-        environment = {**os.environ, **told, "NO_PROXY": "127.0.0.1"}
-        day = "&from_date=2020-01-01&to_date=2020-01-01"
-        fetched = subprocess.run(
-            [sys.executable, "-c", FETCH, day], check=True, capture_output=True, env=environment
-        )
-        assert json.loads(fetched.stdout)["lines"] == 0
-        process.send_signal(number)
-        assert process.wait(timeout=30) == 0
+    process = start([*SANDBOX, "--hostile"], stdout=subprocess.PIPE, text=True)
+    told = dict(process.stdout.readline().rstrip("\n").split("=", 1) for _ in range(4))
+    environment = {**os.environ, **told, "NO_PROXY": "127.0.0.1"}
+    day = "&from_date=2020-01-01&to_date=2020-01-01"
+    fetched = subprocess.run(
+        [sys.executable, "-c", FETCH, day], check=True, capture_output=True, env=environment
+    )
+    assert json.loads(fetched.stdout)["lines"] == 0
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Downloader:
 
 
 def test_windows_are_downloaded_side_by_side_in_as_many_threads_as_needed():
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def act(window):
         together.wait()

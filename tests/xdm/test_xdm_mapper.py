@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
+from processes import start
 from singer_sdk.exceptions import ConfigValidationError
 from xdm_samples import (
     SIGN_UP,
@@ -455,19 +456,17 @@ def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
     lines = [raw(schema_message()), *[raw(record_message(SIGN_UP))] * 2000]
     file.write_text("\n".join(lines) + "\n")
     program = "from tap_mixpanel_export.xdm.mapper.mapper import main; main()"
-    with (
-        file.open() as stdin,
-        subprocess.Popen(
+    with file.open() as stdin:
+        process = start(
             [sys.executable, "-c", program],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        ) as process,
-    ):
-        process.stdout.close()
-        errors = process.stderr.read()
-        assert process.wait() == 1
+        )
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(timeout=60) == 1
     assert "The target stopped reading." in errors
     assert "Traceback" not in errors
 
