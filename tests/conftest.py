@@ -12,6 +12,24 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MOST_WORKERS = 4
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run the whole suite, or a tier of it, on several cores; named tests in this one process."""
+    options = config.option
+    if hasattr(config, "workerinput") or not config.pluginmanager.has_plugin("xdist"):
+        return
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    is_watched = options.usepdb or options.capture == "no" or options.collectonly
+    if options.numprocesses is None and is_whole and not is_watched:
+        # Tests wait, too: two at once are faster on one core also.
+        options.numprocesses = min(max(2, os.cpu_count() or 2), _MOST_WORKERS)
+    if options.numprocesses and options.dist == "no":
+        # A test goes to the next free worker; those of a group share a costly set-up, and a worker.
+        options.dist = "loadgroup"
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:

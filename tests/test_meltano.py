@@ -19,7 +19,7 @@ from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 # The sandbox's first day. The default start is 30 days before the real today.

@@ -21,7 +21,7 @@ from meltano_project import BIN, ROOT, clone_of_the_project, environment
 if TYPE_CHECKING:
     from email.message import Message
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
 
 UV = BIN / "uv"
 PACKAGE = "tap_mixpanel_export"

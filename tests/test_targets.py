@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from private_postgres import Postgres
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("targets")]
 
 FOLDER = Path(__file__).with_name("targets")
 README = ROOT / "README.md"

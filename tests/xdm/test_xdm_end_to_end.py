@@ -20,6 +20,8 @@ from tap_mixpanel_export.xdm.mapper.mapper import XdmMapper
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
 from tap_mixpanel_export.xdm.mapping.stream_maps import stream_map
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("xdm end to end")]
+
 
 def tap_lines(sandbox: Sandbox, **more: str) -> list[bytes]:
     """Return what the tap writes about a sandbox's project."""
