@@ -118,7 +118,7 @@ EXPRESSIONS = [
             for sign in ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||"]
         ),
         *("-a", "!a", "concat(a, b)", "iif(a, b, 1)", "decode(a, b, 1)", "coalesce(a, b)"),
-        *("split(a, b)", "explode(a, b)", "join(a, b)", "substr(a, b, 2)", "left(a, b)"),
+        *("split(a, b)", "join(a, b)", "substr(a, b, 2)", "left(a, b)"),
         *("min(a, b)", "to_integer(a)", "to_float(a)", "to_bool(a)", "to_string(a)", "round(a)"),
         *("md5(a, b)", "date(a)", "date(a, b)", "dformat(a, b)", "format(a, b)", "size(a)"),
         *("date_part(a, b)", "zone_date_to_zone(a, b)", "is_empty(a)", "instr(a, b)"),

@@ -181,7 +181,7 @@ def preview(
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 @_with_events
 @_with_mapping
-def infer(  # noqa: PLR0913 (one parameter per option)
+def infer(  # noqa: PLR0913 - one parameter per option
     mapping: Mapping,
     *,
     min_share: float,

@@ -65,7 +65,7 @@ def _tap(configs: tuple[str, ...]) -> Iterator[Iterator[EventRecord]]:
     command = [sys.executable, "-m", "tap_mixpanel_export"]
     for config in configs or ("ENV",):
         command += ["--config", config]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as tap:  # noqa: S603 (no shell)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tap:  # noqa: S603 - no shell
         if tap.stdout is None:
             raise MapperRunError("The tap cannot be read.")
         ended = False
@@ -103,7 +103,7 @@ def _records(lines: Iterable[bytes], name: str) -> Iterator[EventRecord]:
             elif "properties" in message:
                 yield _plain_record(message, line)
             elif not kind:
-                raise KeyError("properties")  # noqa: TRY301 (one message for all such lines)
+                raise KeyError("properties")  # noqa: TRY301 - one message for all such lines
         except (msgspec.DecodeError, KeyError) as error:
             raise MapperRunError(
                 f"{name}, line {number}: is neither a Singer message nor an event with properties."

@@ -86,7 +86,7 @@ def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[P
     """
     seen: dict[Path, Seen] = {}
     count = 0
-    for count, properties in enumerate(events, start=1):  # noqa: B007 (the number of events)
+    for count, properties in enumerate(events, start=1):  # noqa: B007 - the number of events
         _look(properties, (), seen)
     taken = {bound.destination for bound in mapping.lines}
     tenant = "_" + mapping.tenant_id

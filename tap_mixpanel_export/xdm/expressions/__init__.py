@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from tap_mixpanel_export.xdm.expressions.compiler import Expression, compile_expression
 from tap_mixpanel_export.xdm.expressions.errors import EvaluationError, ExpressionError
-from tap_mixpanel_export.xdm.expressions.parser import parse_expression
-from tap_mixpanel_export.xdm.expressions.printer import print_expression
 
 __all__ = [
     "EvaluationError",
     "Expression",
     "ExpressionError",
     "compile_expression",
-    "parse_expression",
-    "print_expression",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from tap_mixpanel_export.xdm.expressions.tree import (
     Literal,
     Unary,
 )
+from tap_mixpanel_export.xdm.expressions.values import number_of_text
+from tap_mixpanel_export.xdm.surrogates import has_surrogates, joined_surrogates
 
 if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.expressions.tree import Node
@@ -97,19 +98,20 @@ class TreeBuilder(Transformer[Token, Any]):
     def text(self, children: list[Any]) -> Node:
         """Build a text literal."""
         (token,) = children
-        text = _ESCAPE.sub(_unescaped, token[1:-1])
         # \ud83d\ude00 is one character written as two.
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        text = joined_surrogates(_ESCAPE.sub(_unescaped, token[1:-1]))
+        if has_surrogates(text):
+            raise ExpressionError(
+                "the text holds half a character (an escape from \\ud800 to \\udfff alone)",
+                token.start_pos,
+            )
         return Literal(text, token.start_pos)
 
     def number(self, children: list[Any]) -> Node:
         """Build a number literal: whole unless it has a fraction or an exponent."""
         (token,) = children
-        try:
-            return Literal(int(token), token.start_pos)
-        except ValueError:
-            value = float(token)
-        if math.isinf(value):
+        value = number_of_text(str(token))
+        if value is None:
             raise ExpressionError("the number is too large", token.start_pos)
         return Literal(value, token.start_pos)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.expressions import operators
+from tap_mixpanel_export.xdm.expressions.bounds import check_json
 from tap_mixpanel_export.xdm.expressions.errors import (
     EvaluationError,
     ExpressionError,
@@ -45,11 +46,9 @@ class Expression:
 
     Attributes:
         text: The expression as it was written.
-        attributes: The paths that it may look up, without the leading `data`.
     """
 
     text: str
-    attributes: frozenset[tuple[str, ...]]
     _evaluator: Callable[[Lookup], object]
 
     def evaluate(self, lookup: Lookup) -> object:
@@ -64,7 +63,12 @@ class Expression:
         Raises:
             EvaluationError: If a function or operator cannot take a value; its message holds none.
         """
-        return json_value(self._evaluator(lookup))
+        value = json_value(self._evaluator(lookup))
+        try:
+            check_json(value)
+        except ValueRefusedError as error:
+            raise EvaluationError(f"the result: {error}", 0) from None
+        return value
 
 
 def compile_expression(text: str) -> Expression:
@@ -81,9 +85,7 @@ def compile_expression(text: str) -> Expression:
             function, or gives a function the wrong number of arguments, or a format, pattern or
             component that it does not know.
     """
-    attributes: set[tuple[str, ...]] = set()
-    evaluator = _compile(parse_expression(text), attributes)
-    return Expression(text, frozenset(attributes), evaluator)
+    return Expression(text, _compile(parse_expression(text)))
 
 
 def _explained(name: str, at: int, error: Exception) -> EvaluationError:
@@ -94,21 +96,20 @@ def _explained(name: str, at: int, error: Exception) -> EvaluationError:
     return EvaluationError(f"{name}: {reason}", at)
 
 
-def _compile(node: Node, attributes: set[tuple[str, ...]]) -> Evaluator:
+def _compile(node: Node) -> Evaluator:
     if isinstance(node, Literal):
         value = node.value
         return lambda _lookup: value
     if isinstance(node, Attribute):
         path = node.path
-        attributes.add(path)
         return lambda lookup: lookup(path)
     if isinstance(node, Array):
-        items = [_compile(item, attributes) for item in node.items]
+        items = list(map(_compile, node.items))
         return lambda lookup: [json_value(item(lookup)) for item in items]
     if isinstance(node, Unary):
-        return _unary(node, _compile(node.operand, attributes))
+        return _unary(node, _compile(node.operand))
     if isinstance(node, Binary):
-        left, right = _compile(node.left, attributes), _compile(node.right, attributes)
+        left, right = _compile(node.left), _compile(node.right)
         return (
             _logical(node, left, right)
             if node.operator in {"&&", "||"}
@@ -118,7 +119,7 @@ def _compile(node: Node, attributes: set[tuple[str, ...]]) -> Evaluator:
     operands = node.operands
     if function.takes_path:
         operands = tuple(map(_as_attribute, operands))
-    return _call(function, [_compile(operand, attributes) for operand in operands], node)
+    return _call(function, [_compile(operand) for operand in operands], node)
 
 
 def _as_attribute(operand: Node) -> Node:

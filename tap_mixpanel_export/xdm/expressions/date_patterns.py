@@ -36,6 +36,8 @@ _FULL = 4
 _NARROW = 5
 _QUARTERS = ("1st", "2nd", "3rd", "4th")
 
+# Patterns may come with events, and are kept compiled.
+_MAX_LENGTH = 256
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|([^A-Za-z'])", re.DOTALL)
 
 
@@ -51,15 +53,17 @@ def tokens(pattern: str) -> list[Field | str]:
     """Split a pattern into its fields and the text between them.
 
     Raises:
-        ValueError: If a letter has no meaning or comes too often, or a quote stays open.
+        ValueError: If a letter has no meaning or comes too often, or a quote stays open, or the
+            pattern is too long.
     """
+    if len(pattern) > _MAX_LENGTH:
+        raise ValueError(f"a date pattern has at most {_MAX_LENGTH} characters")
     result: list[Field | str] = []
     position = 0
     while position < len(pattern):
         match = _TOKEN.match(pattern, position)
         if match is None:
-            message = f"the quote in the date pattern '{pattern}' has no end"
-            raise ValueError(message)
+            raise ValueError(f"the quote in the date pattern '{pattern}' has no end")
         quoted, run, letter, other = match.groups()
         position = match.end()
         if run is None:
@@ -67,11 +71,9 @@ def tokens(pattern: str) -> list[Field | str]:
             result.append(other or quoted.replace("''", "'") or "'")
             continue
         if letter not in _LONGEST:
-            message = f"'{letter}' has no meaning in a date pattern; text stands in quotes"
-            raise ValueError(message)
+            raise ValueError(f"'{letter}' has no meaning in a date pattern; text stands in quotes")
         if len(run) > _LONGEST[letter]:
-            message = f"'{run}' is too long for a date pattern"
-            raise ValueError(message)
+            raise ValueError(f"'{run}' is too long for a date pattern")
         result.append(Field(letter, len(run)))
     return result
 

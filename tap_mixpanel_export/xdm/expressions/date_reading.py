@@ -59,8 +59,7 @@ def _expression(field: Field) -> str:
         return r"(\d{1,4})" if count == 1 else rf"(\d{{{min(count, 4)}}})"
     other = {"S": rf"(\d{{{count}}})", "a": "([AP]M)", **dict.fromkeys("zZXV", _ZONE)}
     if letter not in other:
-        message = f"'{letter}' in a date pattern can be written, not read"
-        raise ValueError(message)
+        raise ValueError(f"'{letter}' in a date pattern can be written, not read")
     return other[letter]
 
 
@@ -74,9 +73,12 @@ class DateReader:
     def __init__(self, pattern: str) -> None:
         parts = tokens(pattern)
         self._fields = [part for part in parts if isinstance(part, Field)]
-        if not any(field.letter == "y" for field in self._fields):
-            message = f"the date pattern '{pattern}' lacks the year (yyyy)"
-            raise ValueError(message)
+        meanings = [_ALIASES.get(field.letter, field.letter) for field in self._fields]
+        if len(set(meanings)) < len(meanings):
+            # Which of the two counts? And many of them, in turn, can be tried for years.
+            raise ValueError(f"the date pattern '{pattern}' has a field twice")
+        if "y" not in meanings:
+            raise ValueError(f"the date pattern '{pattern}' lacks the year (yyyy)")
         self._expression = re.compile(
             "".join(
                 re.escape(part) if isinstance(part, str) else _expression(part) for part in parts

@@ -11,6 +11,7 @@ import math
 from operator import ge, gt, le, lt, mul, sub
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.xdm.expressions.bounds import check_characters
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.values import alike, finite, number, ordered, text
 
@@ -24,7 +25,9 @@ def add(left: object, right: object) -> object:
     if left is None or right is None:
         return None
     if isinstance(left, str) or isinstance(right, str):
-        return text(left) + text(right)
+        start, end = text(left), text(right)
+        check_characters(len(start) + len(end))
+        return start + end
     return finite(number(left) + number(right))
 
 

@@ -61,15 +61,13 @@ def split_path(text: str) -> tuple[str, ...]:
     while True:
         match = _SEGMENT.match(text, position)
         if match is None:
-            message = "an attribute path needs a name on both sides of each dot"
-            raise ValueError(message)
+            raise ValueError("an attribute path needs a name on both sides of each dot")
         names.append(unescape(match.group()))
         position = match.end()
         if position == len(text):
             return tuple(names)
         if text[position] != ".":
-            message = "a backslash in an attribute path needs a character after it"
-            raise ValueError(message)
+            raise ValueError("a backslash in an attribute path needs a character after it")
         position += 1
 
 

@@ -11,6 +11,12 @@ import re
 from datetime import datetime
 from typing import cast
 
+from tap_mixpanel_export.xdm.expressions.bounds import (
+    MAX_DIGITS,
+    check_characters,
+    check_json,
+    check_number,
+)
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.instants import instant, iso_text
 
@@ -46,11 +52,12 @@ def text(value: object) -> str:
         ValueRefusedError: For null, lists and objects.
     """
     if isinstance(value, str):
+        check_characters(len(value))
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
+    if is_number(value):
+        return repr(finite(cast("float", value)))
     if isinstance(value, datetime):
         return iso_text(value)
     raise ValueRefusedError(f"takes text, not {kind(value)}")
@@ -59,26 +66,26 @@ def text(value: object) -> str:
 def any_text(value: object) -> str:
     """Return `text` of a value; lists and objects as their JSON text."""
     if isinstance(value, (list, dict)):
+        check_json(value)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text(value)
 
 
 def finite(value: float) -> float:
-    """Return a number unless it is none that JSON has.
+    """Return a number unless it is none that JSON has, or too large.
 
     Raises:
-        ValueRefusedError: If it is infinite or no number.
+        ValueRefusedError: If it is infinite or no number, or has too many digits.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueRefusedError("gives a number that is too large")
+    check_number(value)
     return value
 
 
 def number_of_text(value: str) -> int | float | None:
-    """Return the number that a text spells, or None."""
+    """Return the number that a text spells, or None: also for one that is too large."""
     trimmed = value.strip()
     if _WHOLE_NUMBER.fullmatch(trimmed):
-        return int(trimmed)
+        return int(trimmed) if len(trimmed) <= MAX_DIGITS else None
     result = float(trimmed) if _NUMBER.fullmatch(trimmed) else math.inf
     return result if math.isfinite(result) else None
 
@@ -90,7 +97,7 @@ def number(value: object) -> int | float:
         ValueRefusedError: For everything else.
     """
     if is_number(value):
-        return cast("float", value)
+        return finite(cast("float", value))
     result = number_of_text(value) if isinstance(value, str) else None
     if result is None:
         what = "other text" if isinstance(value, str) else kind(value)

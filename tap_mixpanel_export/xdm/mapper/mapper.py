@@ -132,7 +132,7 @@ class XdmMapper(InlineMapper):
     def _file_problems(self) -> list[str]:
         config = self._config
         problems: list[str] = []
-        if not 0 <= config["error_threshold_percent"] <= 100:  # noqa: PLR2004 (a percentage)
+        if not 0 <= config["error_threshold_percent"] <= 100:  # noqa: PLR2004 - a percentage
             problems.append("error_threshold_percent: must be between 0 and 100")
         directory = config.get("diagnostics_dir")
         if directory:
@@ -167,7 +167,7 @@ class XdmMapper(InlineMapper):
             message_dict["record"] = record
             self.message_writer.write_fields(message_dict)
 
-    def _process_state_message(self, message_dict: Message) -> None:  # noqa: ARG002 (hook)
+    def _process_state_message(self, message_dict: Message) -> None:  # noqa: ARG002 - hook
         # The state says that everything before it is done: what was rejected has to be kept by now.
         self._rejects.judge(self._rows)
         self._pass_on()
@@ -269,10 +269,10 @@ class XdmMapper(InlineMapper):
         try:
             super().invoke(**kwargs)
         except MapperRunError as error:
-            cls.logger.error("%s", error)  # noqa: TRY400 (a message, no traceback)
+            cls.logger.error("%s", error)  # noqa: TRY400 - a message, no traceback
             sys.exit(1)
         except BrokenPipeError:
-            cls.logger.error("The target stopped reading.")  # noqa: TRY400 (the same)
+            cls.logger.error("The target stopped reading.")  # noqa: TRY400 - the same
             # The interpreter flushes standard output once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)

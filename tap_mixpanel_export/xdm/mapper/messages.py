@@ -6,7 +6,6 @@ mapper that reads a dozen fields of a record would spend nearly all of its time 
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from decimal import Decimal
@@ -16,6 +15,7 @@ import msgspec
 from singer_sdk.io_base import GenericSingerReader, GenericSingerWriter
 
 from tap_mixpanel_export.xdm.errors import MapperRunError
+from tap_mixpanel_export.xdm.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,20 +29,6 @@ _BLOCK_BYTES = 1 << 16
 _decode_message = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-
-# A surrogate without its partner is no Unicode text, and stops every strict decoder; JavaScript
-# clients send them when they cut a string. Pairs and other escapes are matched to be skipped.
-_ESCAPES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|\\.",
-    re.DOTALL,
-)
-
-
-def without_lone_surrogates(text: bytes) -> bytes:
-    """Return JSON text with U+FFFD for each escaped surrogate that has no partner."""
-    return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], text)
 
 
 def decode_message(line: bytes) -> Message:

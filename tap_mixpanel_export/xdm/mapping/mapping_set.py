@@ -141,8 +141,9 @@ def parse_path(text: str) -> tuple[str, ...]:
     """
     inner = text[2:-1] if text.startswith("${") and text.endswith("}") else text
     if _ARRAY_POSITION.search(_ESCAPED.sub("", inner)):
-        message = r"positions in arrays are not supported (a bracket in a name is written `\[`)"
-        raise ValueError(message)
+        raise ValueError(
+            r"positions in arrays are not supported (a bracket in a name is written `\[`)"
+        )
     return split_path(inner)
 
 

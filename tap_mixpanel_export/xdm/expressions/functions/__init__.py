@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_mixpanel_export.xdm.expressions.functions import (
+from tap_mixpanel_export.xdm.expressions.functions import (  # noqa: F401 - fills the registry
     containers,
     conversions,
     dates,
@@ -19,17 +19,4 @@ from tap_mixpanel_export.xdm.expressions.functions.registry import (
     check_call,
 )
 
-__all__ = [
-    "FUNCTIONS",
-    "Function",
-    "Lookup",
-    "check_call",
-    "containers",
-    "conversions",
-    "dates",
-    "hashing",
-    "logic",
-    "numeric",
-    "regexes",
-    "text",
-]
+__all__ = ["FUNCTIONS", "Function", "Lookup", "check_call"]

@@ -18,8 +18,9 @@ _HALF = Decimal("0.5")
 def round_(value: object) -> int:
     """Return the nearest whole number; of two the greater, as Java: 3 of 2.5, -2 of -2.5."""
     exact = number(value)
-    if isinstance(exact, int):
-        return exact
+    if exact == exact // 1:
+        # Of a large one, 28 digits of a decimal would be too few.
+        return int(exact)
     # In binary, 0.49999999999999994 + 0.5 is 1.
     return int((Decimal(exact) + _HALF).to_integral_value(ROUND_FLOOR))
 

@@ -81,6 +81,7 @@ class Function:
         lazy: Whether it evaluates its arguments itself, so that only those needed are.
         takes_path: Whether a text literal stands for an attribute path.
         checks: By the position of an argument, what refuses (ValueError) a literal there.
+        literals: The same, of arguments that have to be literals.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Function:
     lazy: bool
     takes_path: bool
     checks: Mapping[int, Callable[[str], object]]
+    literals: Mapping[int, Callable[[str], object]]
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -110,6 +112,7 @@ def function(  # noqa: PLR0913 - a table of traits, all named
     lazy: bool = False,
     takes_path: bool = False,
     checks: Mapping[int, Callable[[str], object]] | None = None,
+    literals: Mapping[int, Callable[[str], object]] | None = None,
 ) -> Callable[[_Implementation], _Implementation]:
     """Register a function under its names; its signature says which arguments it takes."""
 
@@ -132,6 +135,7 @@ def function(  # noqa: PLR0913 - a table of traits, all named
                 lazy=lazy,
                 takes_path=takes_path,
                 checks=checks or {},
+                literals=literals or {},
             )
         return implementation
 
@@ -155,14 +159,26 @@ def check_call(call: Call) -> Function:
     count = len(call.operands)
     if count < found.minimum or (found.maximum is not None and count > found.maximum):
         raise ExpressionError(_wrong_count(found, call), call.at)
-    for position, check in found.checks.items():
+    for position, check in {**found.checks, **found.literals}.items():
         operand: Any = call.operands[position] if position < count else None
-        if isinstance(operand, Literal) and operand.value is not None:
-            try:
-                check(str(operand.value))
-            except ValueError as error:
-                raise ExpressionError(f"{call.name}: {error}", operand.at) from None
+        if isinstance(operand, Literal):
+            _check_literal(call, operand, check)
+        elif operand is not None and position in found.literals:
+            parameter = found.parameters.split(", ")[position]
+            raise ExpressionError(
+                f"{call.name}: {parameter} has to be a text in quotes, the same for each event",
+                operand.at,
+            )
     return found
+
+
+def _check_literal(call: Call, operand: Literal, check: Callable[[str], object]) -> None:
+    if operand.value is None:
+        return
+    try:
+        check(str(operand.value))
+    except ValueError as error:
+        raise ExpressionError(f"{call.name}: {error}", operand.at) from None
 
 
 def _unknown(name: str) -> str:

@@ -7,11 +7,14 @@ null unless said otherwise.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from itertools import groupby
 
+from tap_mixpanel_export.xdm.expressions.bounds import check_characters, check_items, check_json
 from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import any_text, kind, same, text, whole
+
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @function("concat", takes_null=True)
@@ -21,7 +24,7 @@ def concat(*strings: object) -> str | None:
     Undocumented: null counts as no text here, and nothing but null gives null.
     """
     present = [text(string) for string in strings if string is not None]
-    return "".join(present) if present else None
+    return _joined("", present) if present else None
 
 
 @function("lower", "lcase", method=True)
@@ -59,8 +62,12 @@ def rtrim(value: object) -> str:
 @function("replacestr", method=True)
 def replacestr(value: object, to_find: object, to_replace: object) -> str:
     """Replace each occurrence of a text by another; an empty one occurs nowhere."""
-    searched = text(to_find)
-    return text(value).replace(searched, text(to_replace)) if searched else text(value)
+    characters, searched, new = text(value), text(to_find), text(to_replace)
+    if not searched:
+        return characters
+    growth = max(len(new) - len(searched), 0)
+    check_characters(len(characters) + characters.count(searched) * growth)
+    return characters.replace(searched, new)
 
 
 @function("substr", method=True)
@@ -85,15 +92,14 @@ def right(value: object, count: object) -> str:
     return characters[max(len(characters) - max(whole(count), 0), 0) :]
 
 
-@lru_cache(maxsize=256)
-def _any_of(separators: str) -> re.Pattern[str]:
-    characters = re.sub(r"\\(.)", r"\1", separators, flags=re.DOTALL)
+def _separators(separator: str) -> frozenset[str]:
+    characters = _ESCAPED.sub(r"\1", separator)
     if not characters:
         raise ValueRefusedError("takes a separator of at least one character")
-    return re.compile("|".join(map(re.escape, characters)))
+    return frozenset(characters)
 
 
-@function("split", method=True, checks={1: _any_of})
+@function("split", method=True, checks={1: _separators})
 def split(value: object, separator: object) -> list[str]:
     r"""Split at each of the separator's characters; empty parts are left out.
 
@@ -101,7 +107,13 @@ def split(value: object, separator: object) -> list[str]:
     parts. A backslash before a separator is dropped, since the documentation has some written with
     one; two stand for a backslash.
     """
-    return [part for part in _any_of(text(separator)).split(text(value)) if part]
+    between = _separators(text(separator))
+    parts = []
+    for is_between, characters in groupby(text(value), between.__contains__):
+        if not is_between:
+            parts.append("".join(characters))
+            check_items(len(parts))
+    return parts
 
 
 @function("join")
@@ -109,7 +121,14 @@ def join(separator: object, objects: object) -> str:
     """Join the elements of a list, null ones as no text."""
     if not isinstance(objects, list):
         raise ValueRefusedError(f"takes a list to join, not {kind(objects)}")
-    return text(separator).join("" if item is None else any_text(item) for item in objects)
+    check_json(objects)
+    return _joined(text(separator), ["" if item is None else any_text(item) for item in objects])
+
+
+def _joined(separator: str, strings: list[str]) -> str:
+    between = len(separator) * max(len(strings) - 1, 0)
+    check_characters(sum(map(len, strings)) + between)
+    return separator.join(strings)
 
 
 @function("instr", method=True)

@@ -1,4 +1,4 @@
-"""From tree to text: one spelling for each meaning."""
+"""From tree to text, one spelling for each meaning: what the parser is tested with."""
 
 from __future__ import annotations
 
