@@ -141,7 +141,7 @@ def test_preview_counts_what_does_not_fit(tmp_path):
     path.write_text(raw(bad) + "\n\n" + raw({**SIGN_UP, "event_id": None}) + "\n")
     result = invoke("preview", "--input", str(path))
     assert "_extconndev.time: 1 values do not fit its type." in result.stdout
-    assert "1 records have no value for the required field _id." in result.stdout
+    assert "1 records are rejected: no value for the required field _id." in result.stdout
 
 
 def test_preview_says_where_a_file_is_wrong(tmp_path):

@@ -180,3 +180,38 @@ def test_the_json_schema_is_closed_and_valid():
     for right in (None, {}, {"n": None}, {"list": [None, "a"]}):
         assert nullable.is_valid(right), right
     json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"type": "string", "pattern": "(a"}, "pattern: the regular expression cannot be read"),
+        ({"type": "string", "pattern": "^(?!x)"}, "remove it, the platform will check it"),
+        ({"type": "string", "pattern": 5}, "pattern is no text"),
+        ({"type": "string", "minLength": "x"}, "minLength is no number"),
+        ({"type": "string", "maxLength": 1.5}, "maxLength is no whole number from 0 up"),
+        ({"type": "string", "maxLength": -1}, "maxLength is no whole number from 0 up"),
+        ({"type": "string", "enum": "ab"}, "enum is no list"),
+        ({"type": "string", "enum": 5}, "enum is no list"),
+    ],
+)
+def test_constraints_that_cannot_be_checked_are_named(schema, problem):
+    with pytest.raises(MappingError) as caught:
+        group_of(x=schema)
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith("field group (_t.x): ")
+    assert problem in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (r'{"title": "\ud800"}', "holds half a character"),
+        (r'{"\ude00x": 1}', "holds half a character"),
+        ('{"title": ' + "9" * 5000 + "}", "holds a number of too many digits"),
+        ("[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_files_that_no_other_program_could_read_are_refused(text, problem):
+    with pytest.raises(MappingError, match=problem):
+        FieldGroup.loads(text)

@@ -328,7 +328,7 @@ def test_with_a_diagnostics_dir_rejected_rows_are_kept(tmp_path, caplog):
         "field": "_id",
         "record": bad,
     }
-    assert "1 records without a required field were rejected (_id: 1)" in caplog.text
+    assert "1 records were rejected (INGEST-1555-400 _id: 1)" in caplog.text
 
 
 def test_too_many_rejected_rows_fail_the_run(tmp_path):
@@ -473,3 +473,96 @@ def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
 
 def test_the_sample_files_are_where_packages_find_them():
     assert Path(sys.modules["tap_mixpanel_export.xdm"].__file__).parent.joinpath("data").is_dir()
+
+
+DEEP = "[" * 400 + "]" * 400
+DIGITS = "9" * 5000
+
+
+def poisoned(properties: str, properties_format="object") -> str:
+    """A RECORD whose properties have this JSON text; the columns but for the keys are null."""
+    record = {**dict.fromkeys(SIGN_UP), "event_id": "ab" * 32, "timestamp": "2022-05-16T18:20:00Z"}
+    message = raw(record_message({**record, "properties": "@"}))
+    text = properties if properties_format == "object" else json.dumps(properties)
+    return message.replace('"@"', text)
+
+
+@pytest.mark.parametrize("properties_format", ["object", "string"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (r'"a\ud800b"', {"text": "a\ufffdb", "computed": "a\ufffdb!"}),
+        (DIGITS, {"text": DIGITS}),
+        (f"-{DIGITS}", {"text": f"-{DIGITS}"}),
+        ("1e999999999", {"text": "1e999999999"}),
+        (DEEP, {"text": DEEP}),
+        (f"[{DIGITS}]", {"text": f"[{DIGITS}]", "list": [DIGITS]}),
+        ('{"a": ' * 120 + "1" + "}" * 120, {"text": '{"a": ' * 120 + "1" + "}" * 120}),
+    ],
+)
+def test_poison_in_one_property_costs_no_more_than_that_value(
+    files, value, expected, properties_format, caplog
+):
+    lines = [
+        attribute("data.poison", "_extconndev.text"),
+        attribute("data.poison", "_extconndev.long"),
+        attribute("data.poison", "_extconndev.number"),
+        attribute("data.poison", "_extconndev.list"),
+        line("EXPRESSION", "concat(data.poison, '!')", "_extconndev.computed"),
+        line("EXPRESSION", "data.poison + 1", "_extconndev.sum"),
+        line("EXPRESSION", "to_string(data.properties)", "_extconndev.all"),
+        attribute("data.city", "_extconndev.city"),
+    ]
+    number = {"type": "number"}
+    fields = {"text": TEXT, "long": LONG, "number": number, "computed": TEXT, "sum": number}
+    fields |= {"list": {"type": "array", "items": TEXT}, "all": TEXT, "city": TEXT}
+    config = config_of(files, lines, fields)
+    message = poisoned(f'{{"poison": {value}, "city": "Oslo"}}', properties_format)
+    with caplog.at_level(logging.WARNING):
+        [found] = records(listen([schema_message(), message, STATE], config))
+    found["_extconndev"].pop("all", None)
+    assert found["_extconndev"] == {**expected, "city": "Oslo"}
+    assert "MAPPER-3700-400" in caplog.text
+    assert "999" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        poisoned(f'{{"a": {"[" * 100_000 + "]" * 100_000}}}'),
+        poisoned('{"a": ' * 600 + "1" + "}" * 600),
+        poisoned('{"a": 1', "string"),
+        poisoned("1"),
+    ],
+    ids=["lists", "objects", "cut", "number"],
+)
+def test_records_that_cannot_be_read_are_rejected_and_the_run_goes_on(files, tmp_path, message):
+    config = config_of(files, [attribute("data.a", "_extconndev.a")], {"a": TEXT})
+    config |= {"diagnostics_dir": str(tmp_path / "d"), "error_threshold_percent": 60}
+    out = listen([schema_message(), message, record_message(SIGN_UP), STATE], config)
+    assert len(records(out)) in {1, 2}
+    assert out[-1]["type"] == "STATE"
+    if len(records(out)) == 1:
+        [file] = (tmp_path / "d").iterdir()
+        kept = json.loads(file.read_text())
+        assert kept == {"code": "UNREADABLE", "field": None, "text": message + "\n"}
+        with pytest.raises(
+            MapperRunError, match=r"UNREADABLE: a record is rejected, cannot be read\. Set diag"
+        ):
+            listen([schema_message(), message], {**config, "diagnostics_dir": None})
+
+
+@pytest.mark.timeout(60)
+def test_no_pattern_of_a_mapping_holds_the_mapper(files, caplog):
+    lines = [
+        line("EXPRESSION", "matches_regex(data.a, '(x+x+)+y')", "_extconndev.matches"),
+        attribute("data.a", "_extconndev.checked"),
+    ]
+    fields = {
+        "matches": {"type": "boolean"},
+        "checked": {"type": "string", "pattern": "^(([a-z])+.)+[A-Z]([a-z])+$"},
+    }
+    record = {**SIGN_UP, "properties": {"a": "x" * 50_000}}
+    config = config_of(files, lines, fields)
+    assert mapped(record, config)["_extconndev"] == {"matches": False}
+    assert "_extconndev.checked: 1" in caplog.text

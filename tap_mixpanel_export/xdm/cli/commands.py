@@ -22,8 +22,11 @@ from tap_mixpanel_export.xdm.cli.registry import (
     schema_payload,
 )
 from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
-from tap_mixpanel_export.xdm.mapper.messages import decode_value
-from tap_mixpanel_export.xdm.mapper.plan import properties_texts
+from tap_mixpanel_export.xdm.mapper.reading import (
+    decode_members,
+    decode_value,
+    properties_texts,
+)
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
@@ -169,8 +172,8 @@ def preview(
     console.print(records)
     for destination, count in result.unconverted.items():
         console.print(Text(f"{destination}: {count} values do not fit its type."))
-    for field, count in result.rejected.items():
-        console.print(Text(f"{count} records have no value for the required field {field}."))
+    for problem, count in result.rejected.items():
+        console.print(Text(f"{count} records are rejected: {problem}."))
 
 
 @main.command()
@@ -235,7 +238,7 @@ def _properties(events: Iterator[EventRecord], limit: int) -> Iterator[JsonObjec
     for number, event in enumerate(events):
         if number >= limit:
             return
-        texts = msgspec.json.decode(event.text, type=dict[str, msgspec.Raw])
+        texts = decode_members(event.text)
         properties = properties_texts(texts.get("properties"))
         yield {name: decode_value(raw) for name, raw in properties.items()}
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from tap_mixpanel_export.xdm.errors import MapperRunError
-from tap_mixpanel_export.xdm.mapper.messages import decode_message
+from tap_mixpanel_export.xdm.mapper.reading import decode_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,7 +92,7 @@ def _records(lines: Iterable[bytes], name: str) -> Iterator[EventRecord]:
         if line.isspace():
             continue
         try:
-            message = decode_message(line)
+            message = decode_members(line)
             kind = bytes(message.get("type", b""))
             if kind == b'"SCHEMA"' and bytes(message["stream"]) == _STREAM:
                 schema = msgspec.json.decode(message["schema"])
@@ -104,7 +104,7 @@ def _records(lines: Iterable[bytes], name: str) -> Iterator[EventRecord]:
                 yield _plain_record(message, line)
             elif not kind:
                 raise KeyError("properties")  # noqa: TRY301 - one message for all such lines
-        except (msgspec.DecodeError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             raise MapperRunError(
                 f"{name}, line {number}: is neither a Singer message nor an event with properties."
             ) from error

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,10 @@ def _type(value: Any) -> XdmType:
         return _type_of_text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return XdmType.LONG if _LONG[0] <= value <= _LONG[1] else XdmType.STRING
-    return _TYPES[type(value)]
+    if isinstance(value, Decimal) and not isfinite(value):
+        # Too large for a number: only text takes it.
+        return XdmType.STRING
+    return _TYPES.get(type(value), XdmType.STRING)
 
 
 def _type_of_text(value: str) -> XdmType:

@@ -27,7 +27,7 @@ class Preview:
     Attributes:
         schema: JSON Schema of the records.
         records: The mapped records.
-        rejected: Rows without a required field, by that field.
+        rejected: How many records would be rejected, by what is wrong with them.
         unconverted: Values that did not fit, by destination.
     """
 
@@ -52,11 +52,11 @@ def preview(mapping: Mapping, events: Iterator[EventRecord], limit: int = 10) ->
         if plan is None or event.columns != columns:
             columns = event.columns
             plan = RecordPlan(mapping, columns, result.unconverted)
-        record, missing = plan.map(event.text)
-        if missing is None:
+        record, rejection = plan.map(event.text)
+        if rejection is None:
             result.records.append(record)
         else:
-            result.rejected[missing] += 1
+            result.rejected[rejection.problem] += 1
         if len(result.records) + result.rejected.total() >= limit:
             break
     return result

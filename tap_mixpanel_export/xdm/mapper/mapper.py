@@ -91,7 +91,7 @@ class XdmMapper(InlineMapper):
             th.StringType,
             title="Diagnostics Directory",
             description=(
-                "Where records without a required field are kept. "
+                "Where records are kept that lack a required field or cannot be read. "
                 "Unset: such a record fails the run."
             ),
         ),
@@ -198,10 +198,12 @@ class XdmMapper(InlineMapper):
         if self._plan is None:
             raise MapperRunError("A record of the stream events came before its SCHEMA message.")
         self._rows += 1
-        mapped, missing = self._plan.map(record)
-        if missing is None:
+        mapped, rejection = self._plan.map(record)
+        if rejection is None:
             return mapped
-        self._rejects.reject(missing, record)
+        # Of a line that cannot be taken apart, the line is all there is.
+        whole = self.message_reader.line if rejection.field is None else b""
+        self._rejects.reject(rejection, whole or record)
         return None
 
     def map_schema_message(self, message_dict: Message) -> Iterable[singerlib.Message]:

@@ -6,16 +6,16 @@ mapper that reads a dozen fields of a record would spend nearly all of its time 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
-from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.io_base import GenericSingerReader, GenericSingerWriter
 
 from tap_mixpanel_export.xdm.errors import MapperRunError
-from tap_mixpanel_export.xdm.surrogates import without_lone_surrogates
+from tap_mixpanel_export.xdm.mapper.reading import decode_members, is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,21 +26,11 @@ Message = dict[str, Any]
 # Enough that system calls cost nothing, little enough that a slow tap's records are not held long.
 _BLOCK_BYTES = 1 << 16
 
-_decode_message = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+# How taps begin records: what a line is, before it is taken apart.
+_HEAD = re.compile(rb'\s*\{\s*"type"\s*:\s*("RECORD")\s*,\s*"stream"\s*:\s*("[^"\\]*")')
+
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-def decode_message(line: bytes) -> Message:
-    """Return the keys of a message, with the JSON text of their values.
-
-    Raises:
-        msgspec.DecodeError: If the line is no JSON object.
-    """
-    try:
-        return _decode_message(line)
-    except msgspec.DecodeError:
-        return _decode_message(without_lone_surrogates(line))
 
 
 class BlockReader(GenericSingerReader[bytes]):
@@ -55,8 +45,8 @@ class BlockReader(GenericSingerReader[bytes]):
         return sys.stdin.buffer
 
     def deserialize_json(self, line: bytes) -> Message:
-        """Return a message; see `decode_message`."""
-        return decode_message(line)
+        """Return a message; see `decode_members`."""
+        return decode_members(line)
 
     def process_lines(
         self,
@@ -83,10 +73,10 @@ class BlockReader(GenericSingerReader[bytes]):
                 continue
             self.line = line
             try:
-                message = decode_message(line)
+                message = _message(line)
                 raw = bytes(message["type"])
                 kind = kinds.get(raw) or _decode_text(raw)
-            except (msgspec.DecodeError, KeyError) as error:
+            except (ValueError, KeyError, RecursionError) as error:
                 raise MapperRunError(
                     f"Line {number} of the input is no Singer message: does a tap write to this "
                     "mapper, and does it write anything else to its standard output?"
@@ -135,12 +125,14 @@ class BlockWriter(GenericSingerWriter[bytes, Any]):
         sys.stdout.buffer.flush()
 
 
-def decode_value(text: bytes | msgspec.Raw) -> Any:
-    """Return a decoded JSON value; numbers with a fraction or exponent as `Decimal`, exactly."""
-    return _decode_value(text)
-
-
-_decode_value = msgspec.json.Decoder(float_hook=Decimal).decode
+def _message(line: bytes) -> Message:
+    if not is_too_deep(line):
+        return decode_members(line)
+    head = _HEAD.match(line)
+    if head is None:
+        raise ValueError("the line is nested too deeply")
+    # Nobody can take it apart: a record that is none is rejected and counted.
+    return {"type": head[1], "stream": msgspec.Raw(head[2]), "record": msgspec.Raw(b"")}
 
 
 def _plain(kind: str) -> str:

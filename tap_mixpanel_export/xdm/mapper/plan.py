@@ -8,17 +8,23 @@ other types than the fields here, and the original is in `properties`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.expressions import EvaluationError
-from tap_mixpanel_export.xdm.mapper.messages import decode_value
+from tap_mixpanel_export.xdm.mapper.reading import (
+    Path,
+    computable,
+    decode_members,
+    decode_value,
+    inside,
+    members_reader,
+    properties_text,
+    properties_texts,
+)
+from tap_mixpanel_export.xdm.mapper.rejects import MISSING_FIELD, UNREADABLE, Rejection
 from tap_mixpanel_export.xdm.mapping.columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 from tap_mixpanel_export.xdm.schema.convert import converter, json_text
@@ -27,15 +33,13 @@ from tap_mixpanel_export.xdm.schema.requirements import missing_field, pruned, r
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+
+    import msgspec
 
     from tap_mixpanel_export.xdm.expressions import Expression
     from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
     from tap_mixpanel_export.xdm.schema.convert import Converter
-
-Path = tuple[str, ...]
-
-_decode_texts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 # The Python type of decoded values that a field without further constraints takes as they are.
 _EXACT_TYPES: dict[XdmType, type] = {
@@ -44,8 +48,6 @@ _EXACT_TYPES: dict[XdmType, type] = {
     **dict.fromkeys(INTEGER_BOUNDS, int),
 }
 _PROPERTIES = "properties"
-# msgspec takes every other name for a member of a struct.
-_UNFIT_FOR_STRUCTS = re.compile(r"[\"\\\x00-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,11 @@ class RecordPlan:
             if path
         ]
         self._names = names
-        self._read_record = _reader(names, {_PROPERTIES})
+        self._read_record = members_reader(names, {_PROPERTIES})
         steps = [*self._property_steps, *(step for _, step in self._column_steps)]
         tops = list(dict.fromkeys(step.path[0] for step in steps if step.path))
         self._tops = {name: index for index, name in enumerate(tops)}
-        self._read_properties = _reader(tops, set(tops))
+        self._read_properties = members_reader(tops, set(tops))
 
     def _box(self, path: Path) -> int:
         for length in range(1, len(path) + 1):
@@ -148,19 +150,24 @@ class RecordPlan:
                 self._boxes.append(path[:length])
         return self._boxes.index(path)
 
-    def map(self, record: bytes | msgspec.Raw) -> tuple[dict[str, Any], str | None]:
+    def map(self, record: bytes | msgspec.Raw) -> tuple[dict[str, Any], Rejection | None]:
         """Map one record.
 
         Args:
             record: The record's JSON text.
 
         Returns:
-            The ExperienceEvent, and the path of a required field that it lacks, None if it is
-            complete.
-
-        Raises:
-            msgspec.DecodeError: If the text is no JSON object.
+            The ExperienceEvent, and why it has to be rejected, None if it has not.
         """
+        try:
+            mapped = self._mapped(record)
+        except (ValueError, ArithmeticError, RecursionError):
+            # Whatever a record holds, it ends no run: the same record comes in the next one again.
+            return {}, UNREADABLE
+        missing = self._missing(mapped)
+        return mapped, None if missing is None else Rejection(MISSING_FIELD, missing)
+
+    def _mapped(self, record: bytes | msgspec.Raw) -> dict[str, Any]:
         boxes: list[dict[str, Any]] = [{} for _ in self._boxes]
         values = self._read_record(record)
         absent = self._property_steps.copy()
@@ -181,8 +188,7 @@ class RecordPlan:
             self._from_properties(boxes, absent, values[0])
         if self._expression_steps:
             self._compute(boxes, record)
-        mapped = self._assembled(boxes)
-        return mapped, self._missing(mapped)
+        return self._assembled(boxes)
 
     def _assembled(self, boxes: list[dict[str, Any]]) -> dict[str, Any]:
         """Put the objects into each other, those without a member left out."""
@@ -209,7 +215,7 @@ class RecordPlan:
         record: bytes | msgspec.Raw,
         name: str,
     ) -> None:
-        self._fill(boxes, step, value, lambda: bytes(_decode_texts(record)[name]).decode())
+        self._fill(boxes, step, value, lambda: bytes(decode_members(record)[name]).decode())
 
     def _fill(self, boxes: list[dict[str, Any]], step: _Step, value: Any, text: Any) -> None:
         try:
@@ -231,7 +237,7 @@ class RecordPlan:
         for step in steps:
             raw = raws[self._tops[step.path[0]]]
             if raw is not None:
-                raw = _inside(raw, step.path[1:])
+                raw = inside(raw, step.path[1:])
             if raw is not None:
                 value = decode_value(raw)
                 if value is not None and value != "":
@@ -239,12 +245,12 @@ class RecordPlan:
 
     def _compute(self, boxes: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
         """Fill what expressions compute."""
-        texts = _decode_texts(record)
+        texts = decode_members(record)
         lookup = partial(_attribute, self._columns, texts, properties_texts(texts.get(_PROPERTIES)))
         for expression, step in self._expression_steps:
             try:
                 value = expression.evaluate(lookup)
-            except EvaluationError:
+            except (EvaluationError, ConversionError):
                 self._unconverted[step.destination] += 1
                 continue
             if value is not None and value != "":
@@ -260,36 +266,14 @@ def _attribute(
     """Return the value of an attribute in an expression: of a column, else of a property."""
     if path == (_PROPERTIES,):
         # Put together anew: the column may hold JSON text.
-        return {name: _plain(decode_value(raw)) for name, raw in properties.items()}
+        return {name: computable(decode_value(raw)) for name, raw in properties.items()}
     name = "_".join(path)
     raw = texts.get(name) if name in columns or _is_own(path) else None
     if (raw is None or bytes(raw) == b"null") and not _is_own(path):
         first, *rest = DOLLAR_PROPERTIES.get(path, path)
         top = properties.get(first)
-        raw = None if top is None else _inside(top, tuple(rest))
-    return None if raw is None else _plain(decode_value(raw))
-
-
-def properties_text(raw: msgspec.Raw) -> bytes:
-    """Return the JSON text of `properties`, which may be an object or its JSON text."""
-    text = bytes(raw)
-    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else text
-
-
-def properties_texts(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    """Return the JSON text of each property, of an object or of its JSON text."""
-    text = b"" if raw is None else properties_text(raw)
-    return _decode_texts(text) if text.startswith(b"{") else {}
-
-
-def _inside(raw: msgspec.Raw, path: Path) -> msgspec.Raw | None:
-    """Return the JSON text at a path inside of a value, None if there is nothing."""
-    found: msgspec.Raw | None = raw
-    for name in path:
-        if found is None or not bytes(found).startswith(b"{"):
-            return None
-        found = _decode_texts(found).get(name)
-    return found
+        raw = None if top is None else inside(top, tuple(rest))
+    return None if raw is None else computable(decode_value(raw))
 
 
 def _is_own(path: Path) -> bool:
@@ -307,48 +291,3 @@ def _property_path(bound: BoundLine) -> Path:
     """Return where a line's source is in `properties`, empty if it is none of them."""
     path = bound.line.source_path
     return () if not path or _is_own(path) else DOLLAR_PROPERTIES.get(path, path)
-
-
-def _reader(names: list[str], undecoded: set[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function that takes an object's JSON text and gives its members of these names.
-
-    Args:
-        names: The names; the values are in the same order, None for what is not there.
-        undecoded: Those of them whose JSON text is wanted instead of the value.
-    """
-    if any(_UNFIT_FOR_STRUCTS.search(name) for name in names):
-
-        def read(text: bytes | msgspec.Raw) -> tuple[Any, ...]:
-            texts = _decode_texts(text)
-            return tuple(
-                raw if raw is None or name in undecoded else decode_value(raw)
-                for name in names
-                for raw in (texts.get(name),)
-            )
-
-        return read
-    fields = [f"member_{index}" for index in range(len(names))]
-    members = msgspec.defstruct(
-        "Members",
-        [
-            (field, msgspec.Raw if name in undecoded else Any, None)
-            for field, name in zip(fields, names, strict=True)
-        ],
-        rename=dict(zip(fields, names, strict=True)),
-        gc=False,
-    )
-    # Decimals keep the digits of a number as they came.
-    decode = msgspec.json.Decoder(members, float_hook=Decimal).decode
-    astuple = msgspec.structs.astuple
-    return lambda text: astuple(decode(text))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with floats for decimals, which expressions compute with."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
-    return value

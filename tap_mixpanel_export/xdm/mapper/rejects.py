@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +17,33 @@ if TYPE_CHECKING:
 
 MISSING_FIELD = "INGEST-1555-400"
 """The platform's code for a row without a required field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a record is rejected.
+
+    Attributes:
+        code: The platform's code, or a word of our own.
+        field: Path of the required field that it lacks; None if that is not it.
+    """
+
+    code: str
+    field: str | None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong."""
+        return f"no value for the required field {self.field}" if self.field else "cannot be read"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, up to the setting that all kinds share."""
+        return "Map it to something that every event has, or s" if self.field else "S"
+
+
+UNREADABLE = Rejection("UNREADABLE", None)
+"""It is nested too deeply, or is no JSON object in UTF-8."""
 
 # Below this a few bad rows at the start of a run would be a large share of it.
 _ROWS_BEFORE_JUDGEMENT = 1000
@@ -32,12 +60,12 @@ class Rejects:
 
     Attributes:
         path: The file of rejected rows, None if there is none yet.
-        counts: Rejected rows by the required field that was missing.
+        counts: Rejected rows by reason.
     """
 
     def __init__(self, directory: Path | None, threshold_percent: float) -> None:
         self.path: Path | None = None
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Rejection] = Counter()
         self._directory = directory
         self._threshold = threshold_percent
         self._file: IO[bytes] | None = None
@@ -47,24 +75,28 @@ class Rejects:
         """How many rows were rejected."""
         return sum(self.counts.values())
 
-    def reject(self, missing: str, record: bytes | msgspec.Raw) -> None:
+    def reject(self, rejection: Rejection, record: bytes | msgspec.Raw) -> None:
         """Count a row, and keep it.
 
         Args:
-            missing: Path of the required field that it lacks.
+            rejection: Why it is rejected.
             record: JSON text of the record that it was made from.
 
         Raises:
             MapperRunError: If rejected rows are not kept.
         """
-        self.counts[missing] += 1
+        self.counts[rejection] += 1
         if self._directory is None:
             raise MapperRunError(
-                f"{MISSING_FIELD}: a record has no value for the required field {missing}. Map it "
-                "to something that every event has, or set diagnostics_dir to keep such records "
-                "in a file and go on."
+                f"{rejection.code}: a record is rejected, {rejection.problem}. "
+                f"{rejection.advice}et diagnostics_dir to keep such records in a file and go on."
             )
-        row = {"code": MISSING_FIELD, "field": missing, "record": msgspec.Raw(record)}
+        row: dict[str, Any] = {"code": rejection.code, "field": rejection.field}
+        if rejection.field is None:
+            # Its text may be no JSON; in this form every byte of it is.
+            row["text"] = bytes(record).decode("utf-8", "backslashreplace")
+        else:
+            row["record"] = msgspec.Raw(record)
         self._open(self._directory).write(_encode(row) + b"\n")
 
     def judge(self, rows: int, *, final: bool = False) -> None:
@@ -90,10 +122,7 @@ class Rejects:
 
     def summary(self) -> str:
         """Return what was rejected, for the log."""
-        return (
-            f"{MISSING_FIELD}: {self.total} records without a required field were rejected "
-            f"({self._fields()}); they are in {self.path}."
-        )
+        return f"{self.total} records were rejected ({self._fields()}); they are in {self.path}."
 
     def close(self) -> None:
         """Complete the file."""
@@ -102,7 +131,10 @@ class Rejects:
             self._file = None
 
     def _fields(self) -> str:
-        return ", ".join(f"{field}: {count}" for field, count in self.counts.most_common())
+        return ", ".join(
+            f"{rejection.code} {rejection.field or rejection.problem}: {count}"
+            for rejection, count in self.counts.most_common()
+        )
 
     def _open(self, directory: Path) -> IO[bytes]:
         if self._file is None:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.patterns import compiled
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
+    from tap_mixpanel_export.xdm.patterns import Pattern
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
 JsonText = Callable[[], str]
@@ -117,8 +119,8 @@ def _checks(field: XdmField) -> list[Callable[[Any], bool]]:
     if field.enum:
         checks.append(lambda value: value in field.enum)
     if field.pattern is not None:
-        pattern = re.compile(field.pattern)
-        checks.append(lambda value: pattern.search(value) is not None)
+        pattern = compiled(field.pattern)
+        checks.append(lambda value: _matches(pattern, value))
     if field.min_length is not None or field.max_length is not None:
         least = field.min_length or 0
         greatest = float("inf") if field.max_length is None else field.max_length
@@ -130,6 +132,15 @@ def _checks(field: XdmField) -> list[Callable[[Any], bool]]:
         if maximum is not None:
             checks.append(lambda value: bool(value <= maximum))
     return checks
+
+
+def _matches(pattern: Pattern, value: Any) -> bool:
+    try:
+        # JSON Schema has patterns for texts only.
+        return not isinstance(value, str) or pattern.search(value) is not None
+    except ValueError:
+        # Too large a text for this pattern.
+        return False
 
 
 def _string(_field: XdmField) -> Converter:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.surrogates import has_surrogates
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -59,11 +60,20 @@ def parse_document(text: str, name: str) -> JsonObject:
 
     try:
         document = json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+        has_halves = has_surrogates(json.dumps(document, ensure_ascii=False))
+    except MappingError:
+        raise
     except json.JSONDecodeError as error:
         problem = f"{name}: is no JSON, line {error.lineno} column {error.colno}: {error.msg}"
         raise MappingError([problem]) from error
     except RecursionError as error:
         raise MappingError([f"{name}: is nested too deeply"]) from error
+    except ValueError as error:
+        raise MappingError([f"{name}: holds a number of too many digits"]) from error
+    if has_halves:
+        raise MappingError(
+            [f"{name}: holds half a character (an escape from \\ud800 to \\udfff alone)"]
+        )
     if not isinstance(document, dict):
         raise MappingError([f"{name}: is no JSON object"])
     return document

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.patterns import compiled
 from tap_mixpanel_export.xdm.schema.documents import JsonObject, parse_document, read_document
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
 from tap_mixpanel_export.xdm.schema.field import FORMATS, INTEGER_BOUNDS, XdmField, XdmType, bounded
@@ -176,10 +177,10 @@ class _Reader:
             xdm_type,
             minimum=minimum,
             maximum=maximum,
-            enum=tuple(schema.get("enum") or ()),
-            pattern=schema.get("pattern"),
-            min_length=schema.get("minLength"),
-            max_length=schema.get("maxLength"),
+            enum=self._enum(schema, path),
+            pattern=self._pattern(schema, path),
+            min_length=self._length(schema, "minLength", path),
+            max_length=self._length(schema, "maxLength", path),
             items=items,
             **_texts(schema),
         )
@@ -248,6 +249,33 @@ class _Reader:
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return value
         self.problem(path, f"{key} is no number")
+        return None
+
+    def _length(self, schema: JsonObject, key: str, path: tuple[str, ...]) -> int | None:
+        value = self._number(schema, key, path)
+        if value is None or (value == value // 1 and value >= 0):
+            return None if value is None else int(value)
+        self.problem(path, f"{key} is no whole number from 0 up")
+        return None
+
+    def _enum(self, schema: JsonObject, path: tuple[str, ...]) -> tuple[object, ...]:
+        values = schema.get("enum") or []
+        if isinstance(values, list):
+            return tuple(values)
+        self.problem(path, "enum is no list")
+        return ()
+
+    def _pattern(self, schema: JsonObject, path: tuple[str, ...]) -> str | None:
+        pattern = schema.get("pattern")
+        if pattern is None:
+            return None
+        try:
+            if isinstance(pattern, str):
+                compiled(pattern)
+                return pattern
+            self.problem(path, "pattern is no text")
+        except ValueError as error:
+            self.problem(path, f"pattern: {error}; remove it, the platform will check it")
         return None
 
 
