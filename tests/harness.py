@@ -107,14 +107,16 @@ def run_tap(
     state: dict[str, Any] | None = None,
     *,
     kill_after: int | None = None,
+    machine_off: timedelta = timedelta(),
     **settings: Any,
 ) -> Run:
-    """Run the tap in this process.
+    """Run the tap in this process, on a machine whose clock is the sandbox's.
 
     Args:
         sandbox: The service.
         state: The state to start from.
         kill_after: End the run when it has written so many bytes.
+        machine_off: How far ahead this machine's clock is.
         **settings: Settings besides those of `config_for`.
 
     Returns:
@@ -123,7 +125,7 @@ def run_tap(
     time_ = _SkippedTime()
     stdout = _Stdout(kill_after)
     error: BaseException | None = None
-    with _in_process(stdout, time_):
+    with _in_process(stdout, time_, lambda: sandbox.clock.now() + machine_off):
         try:
             tap = TapMixpanelExport(
                 config=config_for(sandbox, **settings),
@@ -324,13 +326,18 @@ class _Bytes(io.BytesIO):
 
 
 @contextmanager
-def _in_process(stdout: _Stdout, time_: _SkippedTime) -> Iterator[None]:
+def _in_process(
+    stdout: _Stdout, time_: _SkippedTime, machine_now: Callable[[], datetime]
+) -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     limiter = partial(QueryLimiter, clock=time_.clock, wait=time_.wait)
     with ExitStack() as stack:
         stack.enter_context(mock.patch("sys.stdout", stdout))
         stack.enter_context(mock.patch("tap_mixpanel_export.streams.QueryLimiter", limiter))
         stack.enter_context(mock.patch("backoff.full_jitter", return_value=0.05))
+        stack.enter_context(
+            mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)
+        )
         # A tap takes the signals of the process for itself.
         stack.callback(lambda: [signal.signal(n, h) for n, h in handlers.items()])
         yield

@@ -6,6 +6,11 @@ import threading
 from datetime import datetime, timezone
 
 
+def machine_now() -> datetime:
+    """This machine's time."""
+    return datetime.now(timezone.utc)
+
+
 class ServerClock:
     """The service's time at the first request of a run.
 
@@ -27,7 +32,7 @@ class ServerClock:
         """
         with self._lock:
             if self._first is None:
-                self._first = server_time or datetime.now(timezone.utc).replace(microsecond=0)
+                self._first = server_time or machine_now().replace(microsecond=0)
 
     @property
     def first(self) -> datetime:
