@@ -10,6 +10,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 
 from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END
+from tap_mixpanel_export.bounded_maps import bound_maps
 from tap_mixpanel_export.catalog import complete_catalog, read_catalog
 from tap_mixpanel_export.config import (
     ExportSettings,
@@ -66,6 +67,7 @@ class TapMixpanelExport(Tap):
         if self.input_catalog is not None:
             _ = self.streams
         super().setup_mapper()
+        bound_maps(self.mapper)
 
     @property
     def block_writer(self) -> MessageWriter:
