@@ -21,6 +21,7 @@
     ├── RateLimitedError             429: wait, then try again, as often as it takes
     ├── WindowError                  a window's tries are used up
     ├── DiagnosticsError             more malformed lines than allowed
+    ├── OutputError                  stdout, a batch file or a temporary file cannot be written
     └── ReportError                  the files of `report_dir` cannot be written
 
 No message holds a secret or anything of an event.
@@ -150,6 +151,10 @@ class WindowError(ExportError):
 
 class DiagnosticsError(ExportError):
     """More malformed lines than `error_threshold_percent` allows, or no place to keep them."""
+
+
+class OutputError(ExportError):
+    """What the run writes cannot be written: the message names the place, and what to do."""
 
 
 class ReportError(ExportError):

@@ -29,7 +29,6 @@ from tap_mixpanel_export.xdm.mapping.columns import event_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from singer_sdk import Stream
 
@@ -148,6 +147,5 @@ class TapMixpanelExport(Tap):
             )
         return problems
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """End with a code that tells; the state of the last finished window is written already."""
-        self.block_writer.end_run(signum)
+    def _setup_signal_handlers(self) -> None:
+        """None: signals are the command's, from its first instruction on, see `termination`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import signal
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,12 +25,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quick_taps() -> Iterator[None]:
-    """Taps whose quota takes no time, and that leave the signals to the tests."""
+    """Taps whose quota takes no time."""
     time = FakeTime()
     limiter = partial(QueryLimiter, clock=time.clock, wait=time.wait)
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.getsignal(number))
         stack.enter_context(mock.patch("tap_mixpanel_export.streams.QueryLimiter", limiter))
         yield
 

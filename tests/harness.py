@@ -9,7 +9,6 @@ import gc
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -329,7 +328,6 @@ class _Bytes(io.BytesIO):
 def _in_process(
     stdout: _Stdout, time_: _SkippedTime, machine_now: Callable[[], datetime]
 ) -> Iterator[None]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     limiter = partial(QueryLimiter, clock=time_.clock, wait=time_.wait)
     with ExitStack() as stack:
         stack.enter_context(mock.patch("sys.stdout", stdout))
@@ -338,6 +336,4 @@ def _in_process(
         stack.enter_context(
             mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)
         )
-        # A tap takes the signals of the process for itself.
-        stack.callback(lambda: [signal.signal(n, h) for n, h in handlers.items()])
         yield

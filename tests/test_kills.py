@@ -24,13 +24,13 @@ IN_FLIGHT = 4
 
 # The quota would make each of these runs take half a minute.
 QUICKLY = """
-import functools, sys
-from tap_mixpanel_export import cli as command
+import functools
 from tap_mixpanel_export import streams
+from tap_mixpanel_export.__main__ import main
 streams.QueryLimiter = functools.partial(
     streams.QueryLimiter, hour=0.01, second=0.01, per_second=1000
 )
-command.run(sys.argv[1:])
+main()
 """
 QUICK = ("-c", QUICKLY)
 

@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
-from tap_mixpanel_export.cli import run
+from tap_mixpanel_export.cli import plugin_command, run
 from tap_mixpanel_export.config import json_schema
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.tap import TapMixpanelExport
+from tap_mixpanel_export.termination import SIGNALS
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 LONG = {
@@ -47,11 +48,11 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def _keep_the_process():
-    """The SDK's command takes signals, warnings and the exception hook for itself."""
-    hook = sys.excepthook
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """A command takes signals, warnings and hooks of the process for itself."""
+    hooks = sys.excepthook, sys.unraisablehook
+    handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
     yield
-    sys.excepthook = hook
+    sys.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(capture=False)
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -65,7 +66,11 @@ def command(capsys, monkeypatch, tmp_path):
 
     def run_command(*arguments):
         with pytest.raises(SystemExit) as caught:
-            run([str(argument) for argument in arguments])
+            run(
+                "tap-mixpanel-export",
+                lambda: plugin_command(TapMixpanelExport),
+                [str(argument) for argument in arguments],
+            )
         code = caught.value.code
         out, err = capsys.readouterr()
         assert "Traceback" not in err

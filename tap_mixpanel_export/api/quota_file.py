@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.errors import ExportError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -25,7 +27,7 @@ _SCHEMA = (
 )
 
 
-class QuotaFileError(Exception):
+class QuotaFileError(ExportError):
     """The quota file cannot be used; the message names the file, the cause and the remedy."""
 
 

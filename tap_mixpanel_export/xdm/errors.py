@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.errors import ExportError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,5 +29,5 @@ class ConversionError(ValueError):
     """
 
 
-class MapperRunError(Exception):
+class MapperRunError(ExportError):
     """Ends a run of the mapper: its text is the message for the user."""

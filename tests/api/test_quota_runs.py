@@ -17,13 +17,13 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 # The ways of queries differ by what they do on a busy machine, however fast the clock runs.
 JITTER = 0.5
 SCALED = f"""
-import functools, sys
-from tap_mixpanel_export import cli as command
+import functools
 from tap_mixpanel_export import streams
+from tap_mixpanel_export.__main__ import main
 streams.QueryLimiter = functools.partial(
     streams.QueryLimiter, hour={3600 / RATE + JITTER}, second={1 / RATE}
 )
-command.run(sys.argv[1:])
+main()
 """
 # Somebody else uses most of the quota just before the run.
 AFTER_OTHERS = f"""
@@ -94,7 +94,7 @@ def test_two_runs_that_share_a_quota_file_are_never_refused(tmp_path):
 def test_a_quota_that_others_use_too_makes_a_run_wait_and_go_on(tmp_path, retry_after):
     limits = Limits(per_hour=PER_HOUR, retry_after=retry_after)
     with project(120, limits) as sandbox:
-        program = SCALED.replace("command.run", AFTER_OTHERS + "command.run")
+        program = SCALED.replace("main()", AFTER_OTHERS + "main()")
         got = finish(start_command(sandbox, tmp_path, program=("-c", program), **SETTINGS))
         assert got.ids == truth(sandbox)
         assert refused(sandbox)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import signal
 import sys
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -10,29 +9,12 @@ from decimal import Decimal
 import pytest
 from singer_sdk.singerlib.messages import RecordMessage, StateMessage
 
-from tap_mixpanel_export.output.writer import MessageWriter, exit_code
+from tap_mixpanel_export.output.writer import MessageWriter
 
 
 @pytest.fixture
 def writer():
     return MessageWriter()
-
-
-class SignalsWhileWriting(io.BytesIO):
-    """A stdout during whose writing signals arrive."""
-
-    def __init__(self, writer, *signals):
-        super().__init__()
-        self._writer, self._signals = writer, signals
-        self.written_at_signal = None
-
-    def write(self, data):
-        half = len(data) // 2
-        super().write(data[:half])
-        for number in self._signals:
-            self._writer.end_run(number)
-        self.written_at_signal = self.getvalue()
-        return half + super().write(data[half:])
 
 
 def put_in_place_of_stdout(monkeypatch, binary):
@@ -82,40 +64,3 @@ def test_lone_surrogates_are_escaped(writer):
 def test_integers_beyond_64_bits_are_kept(writer, number):
     text = writer.serialize_message(RecordMessage("events", {"a": number}))
     assert json.loads(text)["record"] == {"a": number}
-
-
-def test_a_signal_waits_for_the_end_of_the_message(writer, monkeypatch):
-    stdout = SignalsWhileWriting(writer, signal.SIGTERM)
-    put_in_place_of_stdout(monkeypatch, stdout)
-    with pytest.raises(SystemExit) as caught:
-        writer.write_lines(b"0123456789\n")
-    assert stdout.written_at_signal == b"01234"
-    assert stdout.getvalue() == b"0123456789\n"
-    assert caught.value.code == 143
-
-
-def test_a_second_signal_does_not_wait(writer, monkeypatch):
-    stdout = SignalsWhileWriting(writer, signal.SIGTERM, signal.SIGINT)
-    put_in_place_of_stdout(monkeypatch, stdout)
-    with pytest.raises(SystemExit) as caught:
-        writer.write_lines(b"0123456789\n")
-    assert stdout.getvalue() == b"01234"
-    assert caught.value.code == 130
-
-
-def test_between_messages_a_signal_ends_the_run_at_once(writer):
-    with pytest.raises(SystemExit) as caught:
-        writer.end_run(signal.SIGTERM)
-    assert caught.value.code == exit_code(signal.SIGTERM) == 143
-
-
-def test_a_failed_write_leaves_the_writer_ready_to_end(writer, monkeypatch):
-    class Closed(io.BytesIO):
-        def write(self, _data):
-            raise BrokenPipeError
-
-    put_in_place_of_stdout(monkeypatch, Closed())
-    with pytest.raises(BrokenPipeError):
-        writer.write_lines(b"x\n")
-    with pytest.raises(SystemExit):
-        writer.end_run(signal.SIGINT)

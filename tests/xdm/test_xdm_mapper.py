@@ -379,7 +379,7 @@ def test_the_sdks_hooks_map_plain_messages_too():
 
 
 def run(*arguments: str, stdin: str = "", env=None) -> subprocess.CompletedProcess[str]:
-    program = "from tap_mixpanel_export.xdm.mapper.mapper import main; main()"
+    program = "from tap_mixpanel_export.__main__ import map_mixpanel_xdm; map_mixpanel_xdm()"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         input=stdin,
@@ -455,7 +455,7 @@ def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
     file = tmp_path / "in.singer"
     lines = [raw(schema_message()), *[raw(record_message(SIGN_UP))] * 2000]
     file.write_text("\n".join(lines) + "\n")
-    program = "from tap_mixpanel_export.xdm.mapper.mapper import main; main()"
+    program = "from tap_mixpanel_export.__main__ import map_mixpanel_xdm; map_mixpanel_xdm()"
     with file.open() as stdin:
         process = start(
             [sys.executable, "-c", program],
@@ -467,7 +467,7 @@ def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
     process.stdout.close()
     errors = process.stderr.read()
     assert process.wait(timeout=60) == 1
-    assert "The target stopped reading." in errors
+    assert "stdout was closed by the program that reads it" in errors
     assert "Traceback" not in errors
 
 

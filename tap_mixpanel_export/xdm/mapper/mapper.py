@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import click
 import msgspec
 from singer_sdk import singerlib
 from singer_sdk import typing as th
@@ -16,6 +13,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper_base import InlineMapper
 
+from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
 from tap_mixpanel_export.xdm.mapper.messages import BlockReader, BlockWriter
 from tap_mixpanel_export.xdm.mapper.plan import RecordPlan
@@ -29,8 +27,6 @@ from tap_mixpanel_export.xdm.mapping.output import output_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from singer_sdk.plugin_base import _ConfigInput
 
     from tap_mixpanel_export.xdm.mapper.messages import Message
     from tap_mixpanel_export.xdm.mapping.binding import Mapping
@@ -125,7 +121,7 @@ class XdmMapper(InlineMapper):
         if not problems:
             problems = self._file_problems()
         if problems and raise_errors:
-            message = "Settings refused:\n" + "\n".join(f"  - {text}" for text in problems)
+            message = str(SettingsError(problems))
             raise ConfigValidationError(message, errors=[message])
         return problems
 
@@ -255,35 +251,9 @@ class XdmMapper(InlineMapper):
             self.logger.warning("%s", self._rejects.summary())
         self._rejects.judge(self._rows, final=True)
 
-    @classmethod
-    def cb_config(
-        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
-    ) -> _ConfigInput:
-        """Read the configuration files; one that cannot be read is the user's to mend."""
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError) as error:
-            raise click.ClickException(f"--config: {error}") from error
-
-    @classmethod
-    def invoke(cls, **kwargs: Any) -> None:
-        """Run the mapper; a failure that is no defect ends with a message and exit code 1."""
-        try:
-            super().invoke(**kwargs)
-        except MapperRunError as error:
-            cls.logger.error("%s", error)  # noqa: TRY400 - a message, no traceback
-            sys.exit(1)
-        except BrokenPipeError:
-            cls.logger.error("The target stopped reading.")  # noqa: TRY400 - the same
-            # The interpreter flushes standard output once more when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
+    def _setup_signal_handlers(self) -> None:
+        """None: signals are the command's, from its first instruction on, see `termination`."""
 
 
 def _is_events(message: Message) -> bool:
     return bytes(message["stream"]) == _IN_NAME
-
-
-def main() -> None:
-    """Run the command `map-mixpanel-xdm`."""
-    XdmMapper.cli()

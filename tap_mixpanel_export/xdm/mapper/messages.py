@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.io_base import GenericSingerReader, GenericSingerWriter
 
+from tap_mixpanel_export.stdout import write_to_stdout
 from tap_mixpanel_export.xdm.errors import MapperRunError
 from tap_mixpanel_export.xdm.mapper.reading import decode_members, is_too_deep
 
@@ -121,8 +122,7 @@ class BlockWriter(GenericSingerWriter[bytes, Any]):
         """Hand everything over to the reader of standard output."""
         # Emptied first: what a broken pipe did not take must not be tried again.
         data, self._blocks, self._size = b"".join(self._blocks), [], 0
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_to_stdout(data)
 
 
 def _message(line: bytes) -> Message:

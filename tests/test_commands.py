@@ -1,0 +1,324 @@
+"""All commands: how they end on signals, and what they say instead of a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from commands import PROGRAMS, command, start, tap_config, unread, wait_until_blocked
+from harness import Run, truth, wait_for
+
+from tap_mixpanel_export import termination
+from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
+from tap_mixpanel_export.termination import SIGNALS, WholeMessage, end_in_order
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
+CLOSED = "stdout was closed by the program that reads it; the run ends"
+by_signal = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    events = [
+        Event.at(NOW - timedelta(minutes=n + 20), insert_id=str(n), text="x" * 500)
+        for n in range(500)
+    ]
+    with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def _keep_handlers():
+    hook = sys.unraisablehook
+    # Under `nohup` one of them is ignored, and would stay so.
+    handlers = {
+        number: signal.signal(number, signal.SIG_DFL) for number in (*SIGNALS, signal.SIGALRM)
+    }
+    yield
+    sys.unraisablehook = hook
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    termination._state.__init__()
+
+
+def shell(program, *arguments, redirect="", folder):
+    """Run a command with what a shell does to its descriptors."""
+    line = 'exec "$@" ' + redirect
+    with start(["sh", "-c", line, "sh", *command(program, *arguments)], folder) as process:
+        out, err = process.communicate(timeout=60)
+    assert b"Traceback" not in err
+    assert b"Exception ignored" not in err
+    return process.returncode, out, err.decode()
+
+
+def events_file(folder, count=2000):
+    """A tap's output."""
+    columns = ("event_id", "timestamp", "event_name")
+    schema = {"properties": {name: {} for name in columns}}
+    lines = [
+        {"type": "SCHEMA", "stream": "events", "key_properties": [], "schema": schema},
+        *(
+            {
+                "type": "RECORD",
+                "stream": "events",
+                "record": {
+                    "event_id": str(n),
+                    "timestamp": "2026-11-20T12:00:00Z",
+                    "event_name": "x" * 100,
+                },
+            }
+            for n in range(count)
+        ),
+    ]
+    path = folder / "events.singer"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+# --- signals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("number", "imported"),
+    [
+        (signal.SIGINT, b" json.decoder"),
+        (signal.SIGHUP, b" logging"),
+        (signal.SIGTERM, b" tap_mixpanel_export.errors"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_signal_during_the_imports_ends_a_command_without_a_word(
+    program, number, imported, tmp_path
+):
+    """Each import that is finished is told on stderr: the moments do not depend on time."""
+    line = command(program, "--help", options=("-X", "importtime"))
+    with start(line, tmp_path) as process:
+        for told in process.stderr:
+            if told.rstrip().endswith(b"tap_mixpanel_export.termination"):
+                break
+        for told in process.stderr:
+            if told.rstrip().endswith(imported):
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait(20) == 128 + number
+    assert all(told.startswith(b"import time:") for told in rest.splitlines())
+
+
+@pytest.mark.slow
+@by_signal
+@pytest.mark.parametrize("program", ["tap-mixpanel-export", "map-mixpanel-xdm"])
+def test_one_signal_ends_a_command_whose_reader_reads_nothing(sandbox, tmp_path, program, number):
+    arguments = (
+        ("--config", tap_config(sandbox, tmp_path, start_date="2026-11-20"))
+        if program == "tap-mixpanel-export"
+        else ("--input", events_file(tmp_path))
+    )
+    with start(command(program, *arguments), tmp_path) as process:
+        assert wait_until_blocked(process.stdout.fileno(), process)
+        process.send_signal(number)
+        # Nothing is read: only the signal can end it.
+        assert process.wait(20) == 128 + number
+        assert b"Traceback" not in process.stderr.read()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_on_gets_whole_lines(sandbox, tmp_path):
+    config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+    with start(command("tap-mixpanel-export", "--config", config), tmp_path) as process:
+        assert wait_until_blocked(process.stdout.fileno(), process)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert output.endswith(b"}\n")
+    assert Run(output).messages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["map-mixpanel-xdm", "mixpanel-xdm"])
+def test_a_signal_ends_a_command_that_waits_for_its_input(tmp_path, program):
+    arguments = ("infer", "--input", "-") if program == "mixpanel-xdm" else ()
+    with start(command(program, *arguments), tmp_path, stdin=subprocess.PIPE) as process:
+        process.stdin.write(b'{"type": "STATE", "value": {}}\n')
+        if program == "map-mixpanel-xdm":
+            assert process.stdout.readline()
+        else:
+            wait_for(lambda: unread(process.stdin.fileno()) == 0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+
+
+@pytest.mark.slow
+def test_under_nohup_a_run_outlives_its_terminal(sandbox, tmp_path):
+    sandbox.add_faults(Fault("slow_start", seconds=1))
+    asked = len(sandbox.requests)
+    config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+    line = command("tap-mixpanel-export", "--config", config)
+    with start(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *line], tmp_path) as process:
+        wait_for(lambda: len(sandbox.requests) > asked)
+        process.send_signal(signal.SIGHUP)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert Run(output).ids == truth(sandbox)
+
+
+@pytest.mark.usefixtures("_keep_handlers")
+@by_signal
+def test_between_messages_a_signal_ends_the_work_at_once(number):
+    end_in_order()
+    with pytest.raises(SystemExit) as caught:
+        signal.raise_signal(number)
+    assert caught.value.code == 128 + number
+
+
+def write_message(*steps):
+    with WholeMessage():
+        for step in steps:
+            step()
+
+
+@pytest.mark.usefixtures("_keep_handlers")
+def test_a_signal_waits_for_the_end_of_the_message():
+    end_in_order()
+    written = []
+    with pytest.raises(SystemExit) as caught:
+        write_message(lambda: signal.raise_signal(signal.SIGTERM), lambda: written.append("all"))
+    assert caught.value.code == 143
+    assert written == ["all"]
+
+
+@pytest.mark.usefixtures("_keep_handlers")
+def test_a_signal_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(termination, "_MESSAGE_SECONDS", 0.01)
+    end_in_order()
+    with pytest.raises(SystemExit) as caught:
+        write_message(lambda: signal.raise_signal(signal.SIGINT), signal.pause)
+    assert caught.value.code == 130
+
+
+class OnTheSpotError(Exception):
+    pass
+
+
+@pytest.mark.usefixtures("_keep_handlers")
+@pytest.mark.parametrize("again", ["a second signal", "tidying up that does not end"])
+def test_what_does_not_end_in_order_ends_on_the_spot(monkeypatch, again):
+    def leave(code):
+        raise OnTheSpotError(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(termination, "_TIDY_SECONDS", 0.01)
+    end_in_order()
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    wait = signal.pause if again != "a second signal" else lambda: signal.raise_signal(2)
+    with pytest.raises(OnTheSpotError, match="143"):
+        wait()
+
+
+def fail():
+    raise OSError("full")
+
+
+@pytest.mark.usefixtures("_keep_handlers")
+def test_a_write_that_fails_is_told_although_a_signal_waits():
+    end_in_order()
+    with pytest.raises(OSError, match="full"):
+        write_message(lambda: signal.raise_signal(signal.SIGTERM), fail)
+
+
+# --- descriptors -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [("tap-mixpanel-export", ("--discover",)), ("map-mixpanel-xdm", ())],
+)
+def test_a_closed_stdout_is_a_sentence(tmp_path, program, arguments):
+    code, _, err = shell(program, *arguments, redirect="< /dev/null >&-", folder=tmp_path)
+    assert (code, err) == (1, "Error: stdout is closed: there is nowhere to write to\n")
+
+
+@pytest.mark.slow
+def test_what_the_shell_has_closed_is_not_taken_for_a_file_of_the_run(sandbox, tmp_path):
+    config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+    code, out, _ = shell(
+        "tap-mixpanel-export", "--config", config, redirect="<&- 2>&-", folder=tmp_path
+    )
+    assert code == 0
+    assert Run(out).ids == truth(sandbox)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("redirect", ["> /dev/full", "1< /dev/null"])
+@pytest.mark.parametrize("program", ["tap-mixpanel-export", "map-mixpanel-xdm", "discovery"])
+def test_a_stdout_that_cannot_be_written_is_named(sandbox, tmp_path, redirect, program):
+    if program == "discovery":
+        program, arguments = "tap-mixpanel-export", ["--discover"]
+    elif program == "map-mixpanel-xdm":
+        arguments = ["--input", events_file(tmp_path)]
+    else:
+        arguments = ["--config", tap_config(sandbox, tmp_path, start_date="2026-11-20")]
+    code, _, err = shell(program, *arguments, redirect=redirect, folder=tmp_path)
+    reason = "No space left on device; make room" if "full" in redirect else "Bad file descriptor"
+    assert code == 1
+    assert f"stdout: {reason}" in err.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["tap-mixpanel-export", "map-mixpanel-xdm", "discovery"])
+def test_a_reader_that_has_gone_is_told_of(sandbox, tmp_path, program):
+    if program == "discovery":
+        line = command("tap-mixpanel-export", "--discover")
+    elif program == "map-mixpanel-xdm":
+        line = command(program, "--input", events_file(tmp_path))
+    else:
+        config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+        line = command(program, "--config", config)
+    with start(line, tmp_path) as process:
+        process.stdout.close()
+        err = process.stderr.read().decode()
+        assert process.wait(60) == 1
+    assert CLOSED in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert "unhandled error" not in err
+
+
+# --- usage -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "arguments", "code", "part"),
+    [
+        ("tap-mixpanel-export", (), 1, "Settings refused:"),
+        ("tap-mixpanel-export", ("--test",), 1, "Settings refused:"),
+        ("tap-mixpanel-export", ("--test=schema",), 1, "Settings refused:"),
+        ("tap-mixpanel-export", ("--config",), 2, "'--config' requires an argument"),
+        ("tap-mixpanel-export", ("--config", "none.json"), 1, "none.json: No such file"),
+        ("tap-mixpanel-export", ("--config=",), 1, "Is a directory"),
+        ("tap-mixpanel-export", ("--nonsense",), 2, "No such option"),
+        ("tap-mixpanel-export", ("stray",), 2, "unexpected extra argument"),
+        ("map-mixpanel-xdm", ("--config", "none.json"), 1, "none.json: No such file"),
+        ("map-mixpanel-xdm", ("--nonsense",), 2, "No such option"),
+        ("mixpanel-xdm", ("nonsense",), 2, "No such command"),
+        ("mixpanel-xdm", ("check", "--mapping-file", "none.json"), 1, "none.json"),
+        ("mixpanel-sandbox", ("stray",), 2, "stray"),
+    ],
+)
+def test_a_mistake_in_the_usage_is_a_sentence(tmp_path, program, arguments, code, part):
+    got, _, err = shell(program, *arguments, redirect="< /dev/null", folder=tmp_path)
+    assert got == code
+    assert part in err
