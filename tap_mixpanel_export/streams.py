@@ -287,6 +287,7 @@ class EventsStream(Stream):
                 Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
                 selected=self._selected_columns,
                 properties_as_text=as_text,
+                redaction=settings.redaction,
                 event_filter=replace(
                     event_filter, excluded=frozenset(settings.exclude_event_names)
                 ),

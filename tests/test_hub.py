@@ -92,6 +92,7 @@ def test_the_rules_ask_for_what_the_hub_needs(definition, missing):
 def test_secrets_are_passwords_and_dates_are_dates(definition):
     kinds = {setting["name"]: setting["kind"] for setting in definition["settings"]}
     assert {name for name, kind in kinds.items() if kind == "password"} == {
+        "hash_salt",
         "oauth_token",
         "project_secret",
         "service_account_secret",

@@ -15,6 +15,7 @@ from tap_mixpanel_export.api.auth import Credentials, choose_credentials
 from tap_mixpanel_export.api.client import Endpoint
 from tap_mixpanel_export.config.batch import batch_format, batch_problems
 from tap_mixpanel_export.config.declarations import DeclaredSettings
+from tap_mixpanel_export.config.personal_data import load_redaction
 from tap_mixpanel_export.config.values import complete, type_problems
 from tap_mixpanel_export.sync.windows import Bookmark, Span
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day, wall_to_instant
@@ -25,6 +26,7 @@ from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
 HOSTS = {
@@ -51,6 +53,7 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         end: Last instant to export, or the first not to when `end_is_day`; None is now.
         end_is_day: Whether `end_date` is a day.
         lookback: How far back late events are looked for.
+        redaction: Hides properties; None when nothing is hidden.
     """
 
     endpoint: Endpoint
@@ -60,6 +63,7 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
     end: datetime | None
     end_is_day: bool
     lookback: timedelta
+    redaction: Redaction | None
 
     def span(self, bookmark: Bookmark | None) -> Span:
         """What a run that starts at a bookmark is asked to export."""
@@ -130,8 +134,8 @@ def check_settings(
         problems.append("end_date lies before start_date")
     if declared.where is not None and not declared.where.strip():
         problems.append("where is empty; leave it out to export all events")
-    _, mapping_problems = load_columns(settings)
-    problems += mapping_problems
+    columns, column_problems = load_columns(settings)
+    problems += column_problems
     if (agent := declared.user_agent) is not None and not (agent.isprintable() and agent.isascii()):
         problems.append("user_agent may hold printable ASCII characters only")
     if problems or credentials is None or url is None:
@@ -145,6 +149,7 @@ def check_settings(
         end=end,
         end_is_day=end_is_day,
         lookback=timedelta(days=min(declared.lookback_days, _LONGEST_LOOKBACK_DAYS)),
+        redaction=load_redaction(declared, columns)[0],
     ), []
 
 
@@ -161,13 +166,15 @@ def _declared(settings: Mapping[str, Any]) -> DeclaredSettings:
 
 
 def load_columns(settings: Mapping[str, Any]) -> tuple[tuple[Column, ...], list[str]]:
-    """The columns that the mapping defines, or all problems of the mapping."""
+    """The columns that the mapping defines, or all problems of the mapping and their names."""
     declared = _declared(settings)
     try:
         mapping = load_mapping(declared.mapping_file, declared.field_group_file)
-        return derive_columns(mapping), []
+        columns = derive_columns(mapping)
     except MappingError as error:
         return (), list(error.problems)
+    redaction, problems = load_redaction(declared, columns)
+    return columns if redaction is None else tuple(map(redaction.column, columns)), problems
 
 
 def writes_text(settings: Mapping[str, Any]) -> bool:

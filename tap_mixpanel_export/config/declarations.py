@@ -139,6 +139,31 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
             "the same: Mixpanel has no such filter.",
         ),
     ] = ()
+    exclude_properties: Annotated[
+        tuple[str, ...],
+        _setting(
+            "Properties to leave out",
+            "Properties that are removed from columns and `properties` before anything is "
+            "written: names as exported or of columns, nested ones with dots (`cart.total`).",
+        ),
+    ] = ()
+    hash_properties: Annotated[
+        tuple[str, ...],
+        _setting(
+            "Properties to hash",
+            "Properties that are replaced by their salted SHA-256 in columns and `properties` "
+            "before anything is written; named like those of `exclude_properties`.",
+        ),
+    ] = ()
+    hash_salt: Annotated[
+        str | None,
+        _setting(
+            "Salt of hashes",
+            "What goes into each hash of `hash_properties` in front of the value. Without it, "
+            "who knows an e-mail address can find its events.",
+            secret=True,
+        ),
+    ] = None
     where: Annotated[
         str | None,
         _setting(

@@ -12,7 +12,12 @@ import msgspec
 from msgspec import Raw
 
 from tap_mixpanel_export.records.event_filter import NOTHING_SKIPPED
-from tap_mixpanel_export.records.parsing import ABSENT, find_all_properties, lines_decoder
+from tap_mixpanel_export.records.parsing import (
+    ABSENT,
+    find_all_properties,
+    lines_decoder,
+    properties_decoder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.records.converters import ColumnCell
     from tap_mixpanel_export.records.event_filter import EventFilter, Skip
+    from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.timezones import Instants
 
 _properties_of = attrgetter("properties")
@@ -78,6 +84,7 @@ class BlockMaker:
             `properties` if that is written.
         instants: Reads `time`.
         event_filter: Says which events are written.
+        redaction: Hides properties in what is written.
         properties: How `properties` is written: as it is, as text, or (None) not at all.
         convert: Gives a column's value for a property's text.
     """
@@ -90,6 +97,7 @@ class BlockMaker:
         record: Callable[..., Any],
         instants: Instants,
         event_filter: EventFilter,
+        redaction: Redaction | None,
         properties: Callable[[bytes], Raw] | None,
         convert: Callable[[ColumnCell, bytes], Raw],
     ) -> None:
@@ -100,6 +108,11 @@ class BlockMaker:
         ]
         self._decode_any = self._decoder(self._any_kinds)
         self._written = cells
+        self._redaction = redaction
+        self._redacted_places = (
+            [] if redaction is None else [p for p, n in enumerate(names) if n in redaction.names]
+        )
+        self._decode_redacted = properties_decoder([names[p] for p in self._redacted_places])
         texts = {cell.place for cell in cells if cell.is_text}
         self._expect(
             [
@@ -191,8 +204,11 @@ class BlockMaker:
         self._cells = [
             (
                 cell,
-                not (cell.is_text and read[cell.place] in {str, _TEXT})
-                and (cell.kind is None or cell.kind != read[cell.place]),
+                cell.place in self._redacted_places
+                or (
+                    not (cell.is_text and read[cell.place] in {str, _TEXT})
+                    and (cell.kind is None or cell.kind != read[cell.place])
+                ),
             )
             for cell in self._written
         ]
@@ -231,6 +247,8 @@ class BlockMaker:
             ]
         digests = _digests(zip(names, times, distinct_ids, own_ids, strict=True))
         values = (*values, names)
+        if self._redaction is not None:
+            values, lines, starts = self._redact(self._redaction, values, lines, starts)
         columns = [
             self._looked_at(cell, values[cell.place]) if needs_look else values[cell.place]
             for cell, needs_look in self._cells
@@ -250,6 +268,23 @@ class BlockMaker:
                 digest if known else None for digest, known in zip(digests, insert_ids, strict=True)
             ]
         return RecordBlock(text, keys, instants, processed)
+
+    def _redact(
+        self,
+        redaction: Redaction,
+        values: tuple[Sequence[Any], ...],
+        lines: Sequence[bytes],
+        starts: Sequence[int],
+    ) -> tuple[tuple[Sequence[Any], ...], list[bytes], list[int]]:
+        """Values, lines, and where in them `properties` begins, without what is hidden."""
+        shown = [redaction(line[start:-1]) for line, start in zip(lines, starts, strict=True)]
+        if shown and self._redacted_places:
+            read = map(_values_of, self._decode_redacted(b"\n".join(shown)))
+            redacted = list(values)
+            for place, anew in zip(self._redacted_places, zip(*read, strict=True), strict=True):
+                redacted[place] = anew
+            values = tuple(redacted)
+        return values, [text + b"}" for text in shown], [0] * len(shown)
 
     def _looked_at(self, cell: ColumnCell, values: Sequence[Any]) -> Sequence[Any]:
         """The values of a column whose type msgspec has not checked."""

@@ -90,11 +90,37 @@ def lines_decoder(fields: Sequence[tuple[str, Any, Any]]) -> Callable[[bytes], l
     return decode
 
 
+def properties_decoder(names: Sequence[str]) -> Callable[[bytes], list[Any]]:
+    """Make a decoder of the properties of many events at once.
+
+    Args:
+        names: The properties that are wanted.
+
+    Returns:
+        A function from lines, the properties of an event each, to structs of the wanted values as
+        text, or `ABSENT`.
+    """
+    wanted = _properties_type([(name, Raw, ABSENT) for name in names])
+    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(wanted).decode_lines
+    return decode
+
+
 def _line_decoder(fields: Sequence[tuple[str, Any, Any]], event: Any) -> msgspec.json.Decoder[Any]:
-    if any(_ESCAPED.search(name) for name, _, _ in fields):
-        # It takes no names with characters that JSON escapes: every line is an unusual one.
+    wanted = _properties_type(fields)
+    if wanted is _Nothing:
+        # Every line is an unusual one.
         return msgspec.json.Decoder(_Nothing)
-    wanted = msgspec.defstruct(
+    line = msgspec.defstruct(
+        "Line", [("event", event), ("properties", wanted)], forbid_unknown_fields=True, gc=False
+    )
+    return msgspec.json.Decoder(line)
+
+
+def _properties_type(fields: Sequence[tuple[str, Any, Any]]) -> type:
+    if any(_ESCAPED.search(name) for name, _, _ in fields):
+        # msgspec takes no names with characters that JSON escapes.
+        return _Nothing
+    return msgspec.defstruct(
         "Properties",
         [
             (f"p{index}", kind, msgspec.field(name=name, default=default))
@@ -102,10 +128,6 @@ def _line_decoder(fields: Sequence[tuple[str, Any, Any]], event: Any) -> msgspec
         ],
         gc=False,
     )
-    line = msgspec.defstruct(
-        "Line", [("event", event), ("properties", wanted)], forbid_unknown_fields=True, gc=False
-    )
-    return msgspec.json.Decoder(line)
 
 
 def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[int]:
@@ -196,13 +218,40 @@ def members_of(text: str) -> dict[str, str]:
         if text[at : at + 1] != '"':
             raise ValueError("a name is missing")
         key, at = _DECODER.raw_decode(text, at)
-        start = _expect(text, _skip(text, at), ":")
-        _, at = _DECODER.raw_decode(text, start)
-        members[key] = text[start:at]
-        at = _skip(text, at)
-    if _skip(text, at + 1) != len(text):
-        raise ValueError("something stands behind the object")
+        members[key], at = _value(text, _expect(text, _skip(text, at), ":"))
+    _expect_end(text, at + 1)
     return members
+
+
+def items_of(text: str) -> list[str]:
+    """The items of a JSON list, as the text they are written in.
+
+    Raises:
+        ValueError: When the text is no JSON list.
+    """
+    at = _skip(text, 0)
+    if text[at : at + 1] != "[":
+        raise ValueError("not a JSON list")
+    items: list[str] = []
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        if items:
+            at = _expect(text, at, ",")
+        item, at = _value(text, at)
+        items.append(item)
+    _expect_end(text, at + 1)
+    return items
+
+
+def _value(text: str, start: int) -> tuple[str, int]:
+    """The text of the value that begins there, and where the next thing begins."""
+    _, end = _DECODER.raw_decode(text, start)
+    return text[start:end], _skip(text, end)
+
+
+def _expect_end(text: str, at: int) -> None:
+    if _skip(text, at) != len(text):
+        raise ValueError("something stands behind the value")
 
 
 def _skip(text: str, at: int) -> int:

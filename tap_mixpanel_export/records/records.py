@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
+from tap_mixpanel_export.json_text import NULL, encode, plain
 from tap_mixpanel_export.records.converters import (
-    NULL,
     ColumnCell,
     cell_maker,
     checked_type,
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tap_mixpanel_export.records.event_filter import Skip
+    from tap_mixpanel_export.records.parsing import Event
+    from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.timezones import Instants
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
@@ -43,8 +44,6 @@ _OWN = (_TIME, _DISTINCT_ID, _INSERT_ID, _PROCESSED, _BEFORE_MERGE)
 _MOST_DIGITS = 20
 _ENDLESS = 2**63
 
-_encode = msgspec.json.Encoder().encode
-_QUOTE = ord('"')
 _NO_IDS = (b'""', b"null")
 
 
@@ -80,9 +79,11 @@ class RecordMaker:
             always written.
         properties_as_text: Whether `properties` is JSON text instead of an object.
         event_filter: Says which events are written.
+        redaction: Hides properties in what is written; None when nothing is hidden. The key, the
+            timestamp and the filter see them all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each a part of its own
         self,
         columns: Sequence[Column],
         instants: Instants,
@@ -90,6 +91,7 @@ class RecordMaker:
         selected: frozenset[str] | None = None,
         properties_as_text: bool = False,
         event_filter: EventFilter = EventFilter(),  # noqa: B008 - it is immutable
+        redaction: Redaction | None = None,
     ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
         wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
@@ -106,6 +108,7 @@ class RecordMaker:
         self._decode = event_decoder(wanted)
         self._instants = instants
         self._event_filter = event_filter
+        self._redaction = redaction
         self._properties = (
             None
             if selected is not None and "properties" not in selected
@@ -127,6 +130,7 @@ class RecordMaker:
             record=self._record,
             instants=instants,
             event_filter=event_filter,
+            redaction=redaction,
             properties=self._properties,
             convert=self._convert,
         )
@@ -154,13 +158,14 @@ class RecordMaker:
             timestamp, instant = self._render_fraction(time)
         _, distinct_id, insert_id, processed_raw, before_merge = event.values[: len(_OWN)]
         processed = _processed(bytes(processed_raw))
-        name = _plain(event.name)
+        name = plain(event.name)
         reason = self._event_filter.reason_to_skip(
             instant, processed, name.decode("utf-8", "surrogatepass")
         )
         if reason is not None:
             return reason
-        values = (*event.values, event.name)
+        shown = self._redacted(event)
+        values = (*shown.values, shown.name)
         cells = [
             ABSENT
             if values[cell.place] is ABSENT
@@ -176,17 +181,23 @@ class RecordMaker:
                 (
                     name,
                     time,
-                    b"" if distinct_id is ABSENT else _plain(bytes(distinct_id)),
-                    _plain(insert_text)
+                    b"" if distinct_id is ABSENT else plain(bytes(distinct_id)),
+                    plain(insert_text)
                     if is_identified
                     else sha256(event.properties).hexdigest().encode(),
                 )
             )
         ).digest()
         if self._properties is not None:
-            cells.append(self._properties(event.properties))
-        text = _encode(self._record(digest.hex(), timestamp.decode(), *cells))
+            cells.append(self._properties(shown.properties))
+        text = encode(self._record(digest.hex(), timestamp.decode(), *cells))
         return Record(text, digest if is_identified else None, instant, processed)
+
+    def _redacted(self, event: Event) -> Event:
+        if self._redaction is None:
+            return event
+        properties = self._redaction(event.properties)
+        return self._decode(b'{"event":%b,"properties":%b}' % (event.name, properties))
 
     def _convert(self, cell: ColumnCell, text: bytes) -> Raw:
         if text == NULL:
@@ -219,7 +230,7 @@ def _processed(text: bytes) -> int | None:
 
 
 def _as_text(properties: bytes) -> Raw:
-    return Raw(_encode(properties.decode()))
+    return Raw(encode(properties.decode()))
 
 
 def _struct(names: Sequence[str]) -> Callable[..., Any]:
@@ -233,13 +244,3 @@ def _struct(names: Sequence[str]) -> Callable[..., Any]:
     except ValueError:
         # It takes no names with characters that JSON escapes.
         return lambda *values: dict(zip(names, values, strict=True))
-
-
-def _plain(text: bytes) -> bytes:
-    """What `event_id` is made of: a string as is, anything else as its JSON text."""
-    if text[0] != _QUOTE:
-        return text
-    if b"\\" not in text:
-        return text[1:-1]
-    # A lone surrogate has no UTF-8 of its own; this form is the one that loses nothing.
-    return str(json.loads(text)).encode("utf-8", "surrogatepass")
