@@ -259,7 +259,7 @@ def duckdb_loader(project: MeltanoProject) -> Loader:
     def per_day() -> list[str]:
         return days(ask_duckdb(project, (QUERIES / "target-duckdb.sql").read_text()))
 
-    return Loader((f"{TAP}-text", "target-duckdb"), rows, per_day, replaces=True)
+    return Loader((f"{TAP}-duckdb", "target-duckdb"), rows, per_day, replaces=True)
 
 
 def postgres_loader(server: Postgres) -> Loader:
