@@ -6,6 +6,7 @@
     ├── SettingsError                refused before any request, all problems at once
     ├── StateError                   the state that was passed in cannot be understood
     ├── CatalogError                 the catalog that was passed in cannot be used
+    ├── MapError                     a stream map failed on an event
     ├── RequestError                 the service refused: asking again gives the same answer
     │   ├── AuthenticationError      401, 400 "Unable to authenticate request"
     │   ├── PlanError                402
@@ -75,6 +76,10 @@ class StateError(ExportError):
 
 class CatalogError(ExportError):
     """The catalog that was passed in cannot be used."""
+
+
+class MapError(ExportError):
+    """A stream map or the flattening failed on an event, which the text does not quote."""
 
 
 class RequestError(ExportError):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 
-from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END
 from tap_mixpanel_export.bounded_maps import bound_maps
 from tap_mixpanel_export.catalog import complete_catalog, read_catalog
 from tap_mixpanel_export.config import (
     ExportSettings,
     check_all,
     complete,
+    ignored_settings,
     json_schema,
     load_columns,
     read_environment,
@@ -23,6 +22,7 @@ from tap_mixpanel_export.config import (
     writes_text,
 )
 from tap_mixpanel_export.errors import SettingsError, StateError
+from tap_mixpanel_export.guarded_maps import guard_maps, set_up_maps
 from tap_mixpanel_export.output.writer import MessageWriter
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.xdm.mapping.columns import event_schema
@@ -59,14 +59,21 @@ class TapMixpanelExport(Tap):
         Raises:
             CatalogError: The catalog cannot be used.
         """
+        self._reads_environment = bool(others.get("parse_env_config"))
+        self._settings: ExportSettings | None = None
         super().__init__(catalog=None if catalog is None else read_catalog(catalog), **others)
 
     def setup_mapper(self) -> None:
-        """Complete the catalog by what is discovered, before the stream maps read it."""
-        if self.input_catalog is not None:
-            _ = self.streams
-        super().setup_mapper()
+        """Make the stream maps of what is discovered and selected.
+
+        Raises:
+            SettingsError: A map cannot be used.
+        """
+        # Discovery completes the catalog, which the maps read.
+        _ = self.streams
+        set_up_maps(super().setup_mapper)
         bound_maps(self.mapper)
+        guard_maps(self.mapper, self.config.get("stream_maps", {}))
 
     @property
     def block_writer(self) -> MessageWriter:
@@ -100,7 +107,9 @@ class TapMixpanelExport(Tap):
         """
         # Discovery checks no other settings: it needs no credentials.
         problems = [*type_problems(self.config, self._whole_schema()).values()]
-        if not problems:
+        if self._settings is not None:
+            columns = self._settings.columns
+        elif not problems:
             columns, problems = load_columns(self.config)
         if problems:
             raise SettingsError(problems)
@@ -115,16 +124,13 @@ class TapMixpanelExport(Tap):
         return [stream]
 
     def _load_settings(self) -> ExportSettings:
-        settings, problems = self._check()
+        settings = self._settings
         if settings is None:
-            raise SettingsError(problems)
-        if self.config.get("project_secret") is not None:
-            self.logger.warning(
-                "%s: project_secret is deprecated by Mixpanel and retired on %s; create a service "
-                "account, and set service_account_username, service_account_secret and project_id",
-                datetime.now(timezone.utc).date(),
-                PROJECT_SECRETS_END,
-            )
+            settings, problems = self._check()
+            if settings is None:
+                raise SettingsError(problems)
+        for notice in settings.notices:
+            self.logger.warning("%s", notice)
         return settings
 
     def _check(self) -> tuple[ExportSettings | None, list[str]]:
@@ -137,10 +143,17 @@ class TapMixpanelExport(Tap):
         The SDK's own check stops at types and quotes the values, secrets included.
         """
         schema = self._whole_schema()
+        for sentence in ignored_settings(
+            self._config,
+            schema["properties"],
+            self._env_var_prefix,
+            reads_environment=self._reads_environment,
+        ):
+            self.logger.warning("%s", sentence)
         self._config = complete(self._config, schema["properties"])
         if not raise_errors:
             return []
-        _, problems = self._check()
+        self._settings, problems = self._check()
         if problems:
             raise ConfigValidationError(
                 "Config validation failed", errors=[str(SettingsError(problems))], schema=schema

@@ -160,7 +160,7 @@ def test_an_end_that_is_an_instant_is_included():
     assert span.upper == found.end + timedelta(milliseconds=1)
 
 
-@given(st.dates(date(2000, 1, 1), date(2035, 1, 1)), st.sampled_from(["Asia/Beirut", "UTC"]))
+@given(st.dates(date(2011, 7, 12), NOW.date()), st.sampled_from(["Asia/Beirut", "UTC"]))
 @settings(max_examples=40, deadline=None)
 def test_the_last_day_of_an_end_date_is_that_date(day, zone):
     start = (day - DAY).isoformat()
@@ -198,7 +198,6 @@ def test_all_problems_come_at_once_and_each_names_its_setting(tmp_path):
         project_timezone="Mars/Base",
         start_date="soon",
         end_date="later",
-        where=" ",
         mapping_file=str(mapping),
         user_agent="a\nb",
     )
@@ -208,7 +207,6 @@ def test_all_problems_come_at_once_and_each_names_its_setting(tmp_path):
         "project_timezone",
         "start_date",
         "end_date",
-        "where",
         str(mapping),
         "user_agent",
     ]

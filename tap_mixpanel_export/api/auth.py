@@ -66,8 +66,11 @@ def choose_credentials(
     token = settings.get("oauth_token")
     project_secret = settings.get("project_secret")
     if (username is None) != (secret is None):
+        # All that a newcomer has to find is named in the first round.
+        also = "" if settings.get("project_id") is not None else ", and so is project_id"
         problems.append(
-            "service_account_username and service_account_secret belong together; one is missing"
+            "service_account_username and service_account_secret belong together; "
+            f"one is missing{also}"
         )
         return None
     kinds = [

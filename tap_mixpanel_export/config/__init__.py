@@ -12,6 +12,7 @@ from tap_mixpanel_export.config.checks import (
     writes_text,
 )
 from tap_mixpanel_export.config.schema import json_schema
+from tap_mixpanel_export.config.unknown import ignored_settings
 from tap_mixpanel_export.config.values import complete, read_environment, type_problems
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "check_all",
     "check_settings",
     "complete",
+    "ignored_settings",
     "json_schema",
     "load_columns",
     "read_environment",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,20 +12,23 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tap_mixpanel_export.api.auth import Credentials, choose_credentials
+from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END, Credentials, choose_credentials
 from tap_mixpanel_export.api.client import Endpoint
 from tap_mixpanel_export.config.batch import batch_format, batch_problems
+from tap_mixpanel_export.config.dates import FIRST_DAY, read_instant
 from tap_mixpanel_export.config.declarations import DeclaredSettings
+from tap_mixpanel_export.config.folders import folder_problems
+from tap_mixpanel_export.config.map_checks import map_problems
 from tap_mixpanel_export.config.personal_data import load_redaction
 from tap_mixpanel_export.config.values import complete, type_problems
 from tap_mixpanel_export.sync.windows import Bookmark, Span
-from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day, wall_to_instant
+from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
-from tap_mixpanel_export.xdm.mapping.columns import derive_columns
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.xdm.mapping.columns import Column
@@ -39,7 +43,6 @@ HOSTS = {
 _DEFAULT_START = timedelta(days=30)
 # More than Mixpanel is old, less than a date can be moved by.
 _LONGEST_LOOKBACK_DAYS = 100_000
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
@@ -54,6 +57,9 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         end_is_day: Whether `end_date` is a day.
         lookback: How far back late events are looked for.
         redaction: Hides properties; None when nothing is hidden.
+        columns: What the mapping makes of an event's properties.
+        notices: Sentences to say at the start of a run: what was understood in another way than it
+            was written, or will soon not work any more.
     """
 
     endpoint: Endpoint
@@ -64,6 +70,8 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
     end_is_day: bool
     lookback: timedelta
     redaction: Redaction | None
+    columns: tuple[Column, ...]
+    notices: tuple[str, ...] = ()
 
     def span(self, bookmark: Bookmark | None) -> Span:
         """What a run that starts at a bookmark is asked to export."""
@@ -102,7 +110,16 @@ def check_all(
     right = {name: value for name, value in config.items() if name not in wrong}
     right = complete(right, schema["properties"])
     settings, problems = check_settings(right, default_user_agent)
-    problems = [*problems, *batch_problems(right, load_columns(right)[0])]
+    columns = load_columns(right)[0] if settings is None else settings.columns
+    problems = [*problems, *batch_problems(right, columns)]
+    if "stream_maps" in config:
+        names = list(event_schema(columns)["properties"]) if columns else ()
+        problems += map_problems(config["stream_maps"], names)
+    if config.get("faker_config") and find_spec("faker") is None:
+        problems.append("faker_config needs an extra: pip install tap-mixpanel-export[faker]")
+    declared = _declared(right)
+    folders = {name: getattr(declared, name) for name in ("diagnostics_dir", "report_dir")}
+    problems += folder_problems(folders)
     # That a setting is missing is no news when its value was refused.
     told = [text for text in problems if not any(re.search(rf"\b{name}\b", text) for name in wrong)]
     problems = [*wrong.values(), *told]
@@ -128,12 +145,8 @@ def check_settings(
     url = _api_url(declared, problems)
     zone = _zone(declared, problems)
     now = now or datetime.now(timezone.utc)
-    start, _ = _instant("start_date", declared.start_date, zone, problems)
-    end, end_is_day = _instant("end_date", declared.end_date, zone, problems)
-    if start is not None and end is not None and (end <= start if end_is_day else end < start):
-        problems.append("end_date lies before start_date")
-    if declared.where is not None and not declared.where.strip():
-        problems.append("where is empty; leave it out to export all events")
+    notices = [*_notices(declared, now)]
+    times = _times(declared, zone, now, problems, notices)
     columns, column_problems = load_columns(settings)
     problems += column_problems
     if (agent := declared.user_agent) is not None and not (agent.isprintable() and agent.isascii()):
@@ -144,13 +157,21 @@ def check_settings(
         **msgspec.structs.asdict(declared),
         endpoint=_endpoint(declared, url, credentials, default_user_agent),
         zone=zone,
-        start=start or now - _DEFAULT_START,
-        start_is_given=start is not None,
-        end=end,
-        end_is_day=end_is_day,
+        **times,
+        columns=columns,
+        notices=tuple(notices),
         lookback=timedelta(days=min(declared.lookback_days, _LONGEST_LOOKBACK_DAYS)),
         redaction=load_redaction(declared, columns)[0],
     ), []
+
+
+def _notices(declared: DeclaredSettings, now: datetime) -> Iterator[str]:
+    if declared.project_secret is not None:
+        yield (
+            f"{now.date()}: project_secret is deprecated by Mixpanel and retired on "
+            f"{PROJECT_SECRETS_END}; create a service account, and set service_account_username, "
+            "service_account_secret and project_id"
+        )
 
 
 def _declared(settings: Mapping[str, Any]) -> DeclaredSettings:
@@ -240,28 +261,48 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _times(
+    settings: DeclaredSettings,
+    zone: tzinfo,
+    now: datetime,
+    problems: list[str],
+    notices: list[str],
+) -> dict[str, Any]:
+    """The members of the settings that `start_date` and `end_date` give."""
+    start, _ = _instant("start_date", settings.start_date, zone, problems)
+    end, end_is_day = _instant("end_date", settings.end_date, zone, problems)
+    first = start_of_day(FIRST_DAY, zone)
+    if start is not None and start < first:
+        start = first
+        notices.append(
+            f"start_date {settings.start_date} lies before the first day that Mixpanel exports; "
+            f"the run begins at {FIRST_DAY}"
+        )
+    if start is not None and start > now:
+        problems.append(
+            f"start_date lies in the future: it is {start:%Y-%m-%d %H:%M} UTC, and now it is "
+            f"{now:%Y-%m-%d %H:%M} UTC; there is nothing to export yet"
+        )
+    if end is not None and end <= first:
+        problems.append(f"end_date lies before the first day that Mixpanel exports, {FIRST_DAY}")
+    elif start is not None and end is not None and (end <= start if end_is_day else end < start):
+        problems.append("end_date lies before start_date")
+    return {
+        "start": start or now - _DEFAULT_START,
+        "start_is_given": start is not None,
+        "end": end,
+        "end_is_day": end_is_day,
+    }
+
+
 def _instant(
     name: str, text: str | None, zone: tzinfo, problems: list[str]
 ) -> tuple[datetime | None, bool]:
-    """A date or date-time; a date is a day of the project, an `end_date` its end.
-
-    Returns:
-        The instant in UTC, and whether it was given as a date.
-    """
     if text is None:
         return None, False
     try:
-        if _DATE.fullmatch(text):
-            day = date.fromisoformat(text)
-            if name == "end_date":
-                day += timedelta(days=1)
-            return start_of_day(day, zone), True
-        moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
-        if moment.tzinfo is None:
-            # Without an offset it is what the project's clocks show, as all times in Mixpanel are.
-            return wall_to_instant(moment, zone), False
-        return moment.astimezone(timezone.utc), False
-    except (ValueError, OverflowError):
+        return read_instant(text, zone, is_end=name == "end_date")
+    except ValueError:
         problems.append(
             f"{name} is not a date such as 2026-11-22 or a date-time such as 2026-11-22T14:00:00Z"
         )

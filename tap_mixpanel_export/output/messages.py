@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 from singer_sdk.singerlib.json import deserialize_json
 
+from tap_mixpanel_export.errors import MapError
 from tap_mixpanel_export.output.writer import serialize
 from tap_mixpanel_export.records.lines import whole_lines
 
@@ -136,6 +137,10 @@ class Transformer:
             return (_encode_lines(messages),)
         except UnicodeEncodeError:
             return (b"".join(serialize(message) + b"\n" for message in messages),)
+        except TypeError as error:
+            raise MapError(
+                f"stream_maps: an expression gives what JSON cannot hold: {error}"
+            ) from None
 
 
 def reads_properties(stream_maps: object) -> bool:
