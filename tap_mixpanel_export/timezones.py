@@ -26,6 +26,20 @@ _as_datetimes = partial(msgspec.convert, type=list[datetime])
 _CACHED_MINUTES = 90_000
 
 
+def to_milliseconds(instant: datetime) -> int:
+    """Whole milliseconds since the epoch."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def of_milliseconds(milliseconds: int) -> datetime:
+    """The instant, in UTC, so many milliseconds after the epoch.
+
+    Raises:
+        OverflowError: When no date is so far away.
+    """
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
 def load_zone(name: str) -> tzinfo:
     """The zone of an IANA name (`America/Los_Angeles`) or Windows name (`Pacific Standard Time`).
 
@@ -129,7 +143,7 @@ class Instants:
 
     def _render_each(self, times: Sequence[int]) -> tuple[list[str], list[int]]:
         minutes, tails, length = self._minutes, self._tails, self._per_minute
-        to_milliseconds = 1000 // self._unit
+        per_unit = 1000 // self._unit
         texts: list[str] = []
         instants: list[int] = []
         for time in times:
@@ -143,7 +157,7 @@ class Instants:
                 prefix, start = cached
                 rest = time - minute * length
                 texts.append(prefix + tails[rest])
-                instants.append(start + rest * to_milliseconds)
+                instants.append(start + rest * per_unit)
         return texts, instants
 
     def _render_minute(self, minute: int) -> tuple[str, int] | None:
@@ -155,7 +169,7 @@ class Instants:
             self._minutes.clear()
         cached = (
             instant.date().isoformat() + instant.strftime("T%H:%M:"),
-            (instant - _EPOCH) // timedelta(milliseconds=1),
+            to_milliseconds(instant),
         )
         self._minutes[minute] = cached
         return cached
@@ -166,8 +180,7 @@ class Instants:
         text = instant.date().isoformat() + instant.strftime("T%H:%M:%S")
         if self._unit != 1:
             text += f".{rest:03d}"
-        milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
-        return text + "Z", milliseconds + (rest if self._unit != 1 else 0)
+        return text + "Z", to_milliseconds(instant) + (rest if self._unit != 1 else 0)
 
     def _instant(self, seconds: int) -> datetime:
         if not _EARLIEST_SECONDS <= seconds <= _LATEST_SECONDS:

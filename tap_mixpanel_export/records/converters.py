@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from math import ceil, floor
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from tap_mixpanel_export.records.parsing import members_of
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.schema.convert import converter
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +80,7 @@ def checked_type(field: XdmField) -> Any | None:
     if field.enum:
         return None
     if field.type in INTEGER_BOUNDS:
-        least, greatest = _bounds(field)
+        least, greatest = integer_bounds(field)
         return Annotated[int, msgspec.Meta(ge=least, le=greatest)] | None
     return bool | None if field.type is XdmType.BOOLEAN else None
 
@@ -93,20 +92,12 @@ def is_plain_text(field: XdmField) -> bool:
     )
 
 
-def _bounds(field: XdmField) -> tuple[int, int]:
-    least, greatest = INTEGER_BOUNDS[field.type]
-    return (
-        least if field.minimum is None else max(least, ceil(field.minimum)),
-        greatest if field.maximum is None else min(greatest, floor(field.maximum)),
-    )
-
-
 def _maker(field: XdmField) -> Callable[[bytes], Cell]:
     slow = _slow_maker(field)
     if is_plain_text(field):
         return lambda text: text if text[0] == _QUOTE else _quoted(text)
     if field.type in INTEGER_BOUNDS and not field.enum:
-        least, greatest = _bounds(field)
+        least, greatest = integer_bounds(field)
         return lambda text: (
             text
             if len(text) < _DIGITS and text.isdigit() and least <= int(text) <= greatest

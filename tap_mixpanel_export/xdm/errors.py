@@ -29,5 +29,12 @@ class ConversionError(ValueError):
     """
 
 
+class ValueRefusedError(ValueError):
+    """A function, operator or reader was given a value that it cannot take.
+
+    The message names kinds of values, never the value.
+    """
+
+
 class MapperRunError(ExportError):
     """Ends a run of the mapper: its text is the message for the user."""

@@ -299,7 +299,7 @@ def test_every_function_is_there_and_in_one_of_the_tables():
         "to_integer('secret')",
         "to_float('secret')",
         "to_float('1e999')",
-        "to_bool('Yes')",
+        "to_bool('Ja')",
         "to_bool(list)",
         "iif('secret', 1, 2)",
         "min(1, 'secret')",

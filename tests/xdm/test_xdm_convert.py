@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tap_mixpanel_export.xdm.errors import ConversionError
-from tap_mixpanel_export.xdm.schema.convert import BOOLEAN_WORDS, converter
+from tap_mixpanel_export.xdm.expressions import compile_expression
+from tap_mixpanel_export.xdm.schema.convert import converter
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
 
 STRING = XdmField(XdmType.STRING)
@@ -129,10 +130,102 @@ def test_numbers_keep_the_bounds_of_the_field():
     refused(field, '"-1"')
 
 
+# Data Prep, Handling data formats, section Booleans.
+BOOLEAN_WORDS = {
+    **dict.fromkeys(["y", "yes", "Y", "YES", "on", "ON", "true", "TRUE"], True),
+    **dict.fromkeys(["n", "N", "no", "NO", "off", "OFF", "false", "FALSE"], False),
+    "Yes": True,
+    "oFF": False,
+}
+
+
 @pytest.mark.parametrize(("word", "expected"), BOOLEAN_WORDS.items())
 def test_booleans_of_adobes_lists(word, expected):
     assert convert(field_of(XdmType.BOOLEAN), json.dumps(word)) is expected
     assert convert(field_of(XdmType.BOOLEAN), json.dumps(word.upper())) is expected
+    # The one reading of expressions, too.
+    for text in ("to_bool(a)", "a && true", "iif(a, true, false)"):
+        assert compile_expression(text).evaluate({("a",): word}.get) is expected
+
+
+@pytest.mark.parametrize(
+    ("bounds", "taken", "refused"),
+    [
+        ({"minimum": 1.5}, ["2"], ["1", "1.5", '"1"']),
+        ({"maximum": 1.5}, ["1", "-2"], ["2", '"2"']),
+        ({"minimum": -1.5, "maximum": -0.5}, ["-1"], ["0", "-2"]),
+        ({"minimum": -1e300, "maximum": 1e300}, ["5"], ["9007199254740992"]),
+    ],
+)
+def test_bounds_with_fractions_are_those_of_whole_numbers(bounds, taken, refused):
+    field = field_of(XdmType.LONG, **bounds)
+    for text in taken:
+        assert convert(field, text) == int(text)
+    for text in refused:
+        with pytest.raises(ConversionError):
+            convert(field, text)
+
+
+# The formats that Data Prep reads by itself (Handling data formats, section Date function
+# conversions), in its order, with what each is a spelling of.
+DATE_FORMATS = [
+    ("2022-05-16 18:20:01+0200", "2022-05-16T18:20:01+02:00"),
+    ("2022-05-16 18:20:01.250-0800", "2022-05-16T18:20:01.250-08:00"),
+    ("2022-05-16 18:20:01.250", "2022-05-16T18:20:01.250Z"),
+    ("2022-05-16T18:20:01.250Z", "2022-05-16T18:20:01.250Z"),
+    ("2022-05-16T18:20:01Z", "2022-05-16T18:20:01Z"),
+    ("2022-05-16", "2022-05-16T00:00:00Z"),
+    ("2022/05/16", "2022-05-16T00:00:00Z"),
+    ("2022.05.16", "2022-05-16T00:00:00Z"),
+    ("2022-May-16", "2022-05-16T00:00:00Z"),
+    ("20220516", "2022-05-16T00:00:00Z"),
+    ("05-16-2022", "2022-05-16T00:00:00Z"),
+    ("05162022", "2022-05-16T00:00:00Z"),
+    ("5/16/2022", "2022-05-16T00:00:00Z"),
+    ("16.5.2022", "2022-05-16T00:00:00Z"),
+    ("5/16/2022 06:20:01 PM", "2022-05-16T18:20:01Z"),
+    ("16.5.2022 06:20:01 PM", "2022-05-16T18:20:01Z"),
+    ("16.May.2022", "2022-05-16T00:00:00Z"),
+    ("16-May-2022", "2022-05-16T00:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), DATE_FORMATS)
+def test_dates_that_data_prep_reads_by_itself(text, expected):
+    assert len(DATE_FORMATS) == 18
+    assert convert(field_of(XdmType.DATE_TIME), json.dumps(text)) == expected
+    if expected.endswith("T00:00:00Z"):
+        assert convert(field_of(XdmType.DATE), json.dumps(text)) == "2022-05-16"
+    else:
+        # A time of day would be lost.
+        with pytest.raises(ConversionError):
+            convert(field_of(XdmType.DATE), json.dumps(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Its own example: taken for MMddyyyy, whatever was meant.
+        ("12112020", "2020-12-11T00:00:00Z"),
+        # yyyyMMdd comes before MMddyyyy.
+        ("10111011", "1011-10-11T00:00:00Z"),
+        ("2024-05-05 20:39:00.005 PST", "2024-05-05T20:39:00.005-08:00"),
+        ("2024-05-05T20:39:00.123456789Z", "2024-05-05T20:39:00.123456789Z"),
+        ("1880-01-01 00:00:00 Europe/Amsterdam", "1879-12-31T23:40:28Z"),
+    ],
+)
+def test_the_first_format_that_fits_counts(text, expected):
+    assert convert(field_of(XdmType.DATE_TIME), json.dumps(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5/6/2022", "13/13/2022", "2022-13-01", "99999999", "2022", "May 2022", "x" * 10_000, "1e9"],
+)
+def test_other_dates_are_refused(text):
+    for xdm_type in (XdmType.DATE, XdmType.DATE_TIME):
+        with pytest.raises(ConversionError):
+            convert(field_of(xdm_type), json.dumps(text))
 
 
 @pytest.mark.parametrize("text", ["1", "0", '"1"', '"t"', '""', "[]", '"ja"'])
@@ -171,7 +264,7 @@ def test_dates():
     field = field_of(XdmType.DATE)
     assert convert(field, '"2022-05-16"') == "2022-05-16"
     assert convert(field, '"2022-05-16T00:00:00"') == "2022-05-16"
-    for text in ('"2022-05-16T10:00:00"', '"2022-05-16T00:00:00Z"', '"2022-13-01"', "5"):
+    for text in ('"2022-05-16T10:00:00"', '"2022-05-16T00:00:00+02:00"', '"2022-13-01"', "5"):
         refused(field, text)
 
 

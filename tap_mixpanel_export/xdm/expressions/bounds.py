@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 
 MAX_CHARACTERS = 1 << 20
 """Of a text: Mixpanel takes no event of more than 1 MB."""

@@ -31,7 +31,3 @@ class EvaluationError(ValueError):
         self.reason = reason
         self.offset = offset
         super().__init__(f"{reason} (at character {offset + 1} of the expression)")
-
-
-class ValueRefusedError(ValueError):
-    """Raised inside functions and operators; becomes an `EvaluationError` with the place."""

@@ -11,8 +11,8 @@ import math
 from operator import ge, gt, le, lt, mul, sub
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.bounds import check_characters
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.values import alike, finite, number, ordered, text
 
 if TYPE_CHECKING:

@@ -11,21 +11,18 @@ import re
 from datetime import datetime
 from typing import cast
 
+from tap_mixpanel_export.xdm.booleans import boolean_of_word
+from tap_mixpanel_export.xdm.dates.instants import instant, iso_text
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.bounds import (
     MAX_DIGITS,
     check_characters,
     check_json,
     check_number,
 )
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
-from tap_mixpanel_export.xdm.expressions.instants import instant, iso_text
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-
-# Adobe's lists, letter case included (Data Prep, Handling data formats, section Booleans).
-_TRUE_WORDS = frozenset({"y", "Y", "yes", "YES", "on", "ON", "true", "TRUE"})
-_FALSE_WORDS = frozenset({"n", "N", "no", "NO", "off", "OFF", "false", "FALSE"})
 
 
 def kind(value: object) -> str:
@@ -130,8 +127,9 @@ def truth(value: object) -> bool:
         return bool(value)
     if value is None:
         return False
-    if isinstance(value, str) and value in _TRUE_WORDS | _FALSE_WORDS:
-        return value in _TRUE_WORDS
+    word = boolean_of_word(value) if isinstance(value, str) else None
+    if word is not None:
+        return word
     what = "other text" if isinstance(value, str) else kind(value)
     raise ValueRefusedError(f"takes true or false, not {what}")
 

@@ -28,7 +28,7 @@ from tap_mixpanel_export.xdm.mapper.rejects import MISSING_FIELD, UNREADABLE, Re
 from tap_mixpanel_export.xdm.mapping.columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 from tap_mixpanel_export.xdm.schema.convert import converter, json_text
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds
 from tap_mixpanel_export.xdm.schema.requirements import missing_field, pruned, requires_inside
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class _Step:
     box: int
     key: str
     exact: type | None
-    least: float | None
-    greatest: float | None
+    least: int | None
+    greatest: int | None
     convert: Converter
     destination: str
     path: Path
@@ -81,12 +81,13 @@ class _Step:
         if constrained or field.min_length is not None or field.max_length is not None:
             exact = None
         is_integer = field.type in INTEGER_BOUNDS
+        least, greatest = integer_bounds(field) if is_integer else (None, None)
         return cls(
             box,
             destination[-1],
             exact,
-            field.minimum if is_integer else None,
-            field.maximum if is_integer else None,
+            least,
+            greatest,
             converter(field),
             ".".join(destination),
             path,

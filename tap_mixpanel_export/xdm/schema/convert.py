@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_mixpanel_export.xdm.booleans import boolean_of_word
+from tap_mixpanel_export.xdm.dates.instants import iso_text, rfc3339_text
+from tap_mixpanel_export.xdm.dates.reading import read_date
 from tap_mixpanel_export.xdm.errors import ConversionError
-from tap_mixpanel_export.xdm.patterns import compiled
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.regular_expressions import compiled
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.patterns import Pattern
+    from datetime import datetime
+
+    from tap_mixpanel_export.xdm.regular_expressions import Pattern
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
 JsonText = Callable[[], str]
@@ -30,20 +34,8 @@ JsonText = Callable[[], str]
 Converter = Callable[[Any, JsonText], Any]
 """Takes a decoded JSON value and its text; returns the converted value, None for None."""
 
-BOOLEAN_WORDS = {
-    **dict.fromkeys(("y", "yes", "on", "true"), True),
-    **dict.fromkeys(("n", "no", "off", "false"), False),
-}
-"""The only texts that become booleans, in any case of letters (Data Prep, data conversions)."""
-
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]00:00(?::00(?:\.0+)?)?)?")
-_DATE_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})?)?"
-)
 # RFC 3986, appendix A, without the forms of IPv6 addresses spelled out.
 _URI = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*:"
@@ -164,11 +156,7 @@ def _uri(field: XdmField) -> Converter:
 
 
 def _integer(field: XdmField) -> Converter:
-    least, greatest = INTEGER_BOUNDS[field.type]
-    if field.minimum is not None:
-        least = max(least, int(field.minimum))
-    if field.maximum is not None:
-        greatest = min(greatest, int(field.maximum))
+    least, greatest = integer_bounds(field)
 
     def convert(value: Any, _text: JsonText) -> int:
         if isinstance(value, str):
@@ -221,7 +209,7 @@ def _boolean(field: XdmField) -> Converter:
     def convert(value: Any, _text: JsonText) -> bool:
         if isinstance(value, bool):
             return value
-        word = BOOLEAN_WORDS.get(value.lower()) if isinstance(value, str) else None
+        word = boolean_of_word(value) if isinstance(value, str) else None
         if word is None:
             raise _misfit(value, field)
         return word
@@ -229,36 +217,37 @@ def _boolean(field: XdmField) -> Converter:
     return convert
 
 
+def _moment(value: Any, field: XdmField) -> datetime:
+    """Read a date of any of the formats that Data Prep reads by itself."""
+    try:
+        if isinstance(value, str):
+            return read_date(value)
+    except (ValueError, ArithmeticError):
+        raise _misfit(value, field) from None
+    raise _misfit(value, field)
+
+
 def _date(field: XdmField) -> Converter:
     def convert(value: Any, _text: JsonText) -> str:
-        match = _DATE.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
+        moment = _moment(value, field)
+        if any((moment.utcoffset(), moment.hour, moment.minute, moment.second, moment.microsecond)):
+            # A time of day would be lost.
             raise _misfit(value, field)
-        try:
-            date.fromisoformat(match[1])
-        except ValueError:
-            raise _misfit(value, field) from None
-        return match[1]
+        return moment.date().isoformat()
 
     return convert
 
 
 def _date_time(field: XdmField) -> Converter:
     def convert(value: Any, _text: JsonText) -> str:
-        match = _DATE_TIME.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            raise _misfit(value, field)
-        day, minutes, seconds, fraction, zone = match.groups(default="")
-        # Mixpanel's ISO date strings carry no zone: they are UTC.
-        zone = "Z" if zone in {"", "z"} else zone
-        if len(zone) == len("+0000"):
-            zone = zone[:3] + ":" + zone[3:]
-        clock = (minutes or "00:00") + (seconds or ":00")
-        try:
-            datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone == 'Z' else zone}")
-        except ValueError:
-            raise _misfit(value, field) from None
-        return f"{day}T{clock}{fraction}{zone}"
+        if isinstance(value, str):
+            try:
+                text = rfc3339_text(value)
+            except ValueError:
+                raise _misfit(value, field) from None
+            if text is not None:
+                return text
+        return iso_text(_moment(value, field))
 
     return convert
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from math import ceil, floor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,15 @@ class XdmField:
         if self.description:
             schema["description"] = self.description
         return schema
+
+
+def integer_bounds(field: XdmField) -> tuple[int, int]:
+    """Return the least and greatest whole number that a field of an integer type takes."""
+    least, greatest = INTEGER_BOUNDS[field.type]
+    return (
+        least if field.minimum is None else max(least, ceil(field.minimum)),
+        greatest if field.maximum is None else min(greatest, floor(field.maximum)),
+    )
 
 
 def bounded(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib import resources
+from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.patterns import compiled
+from tap_mixpanel_export.xdm.regular_expressions import compiled
 from tap_mixpanel_export.xdm.schema.documents import JsonObject, parse_document, read_document
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
 from tap_mixpanel_export.xdm.schema.field import FORMATS, INTEGER_BOUNDS, XdmField, XdmType, bounded
@@ -246,7 +247,8 @@ class _Reader:
 
     def _number(self, schema: JsonObject, key: str, path: tuple[str, ...]) -> float | None:
         value = schema.get(key)
-        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is None or (is_number and isfinite(value)):
             return value
         self.problem(path, f"{key} is no number")
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import json_value, kind, ordered, truth
 

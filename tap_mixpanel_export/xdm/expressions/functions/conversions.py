@@ -5,7 +5,7 @@ Whole numbers are not cut to Java's 32 or 64 bits: the type of the destination b
 
 from __future__ import annotations
 
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import any_text, number, truth
 

@@ -6,26 +6,25 @@ see `date_patterns`.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.xdm.expressions.date_patterns import date_format
-from tap_mixpanel_export.xdm.expressions.date_reading import date_reader, read_date
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.timezones import of_milliseconds
+from tap_mixpanel_export.xdm.dates.instants import instant, zone
+from tap_mixpanel_export.xdm.dates.patterns import date_format
+from tap_mixpanel_export.xdm.dates.reading import date_reader, read_date
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
-from tap_mixpanel_export.xdm.expressions.instants import instant, zone
 from tap_mixpanel_export.xdm.expressions.values import kind, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
 
 @function("dformat", checks={1: date_format})
 def dformat(timestamp: object, format_: object) -> str:
     """Write a time, in milliseconds since 1970 in UTC, by a pattern; in UTC."""
-    return date_format(text(format_)).write(_EPOCH + timedelta(milliseconds=whole(timestamp)))
+    return date_format(text(format_)).write(of_milliseconds(whole(timestamp)))
 
 
 @function("format", method=True, checks={1: date_format})

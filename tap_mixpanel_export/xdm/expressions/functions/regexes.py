@@ -8,7 +8,7 @@ from __future__ import annotations
 from tap_mixpanel_export.xdm.expressions.bounds import check_items
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import text
-from tap_mixpanel_export.xdm.patterns import compiled
+from tap_mixpanel_export.xdm.regular_expressions import compiled
 
 
 @function("explode", literals={1: compiled})

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.bounds import check_characters, check_items, check_json
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import any_text, kind, same, text, whole
 

@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.xdm.expressions.date_patterns import DAYS, MONTHS, Field, tokens
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
-from tap_mixpanel_export.xdm.expressions.instants import read_iso, zone
+from tap_mixpanel_export.xdm.dates.instants import read_iso, zone
+from tap_mixpanel_export.xdm.dates.patterns import DAYS, MONTHS, Field, tokens
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,9 @@ _SHORT = 3
 _ZONE = r"([Zz]|[+-]\d{2}(?::?\d{2})?|[A-Za-z][A-Za-z0-9_/+-]*)"
 _NUMERIC = frozenset("MLdHkKhms")
 _ALIASES = {"L": "M", "k": "H", "K": "h", "Z": "zone", "z": "zone", "X": "zone", "V": "zone"}
+
+# The longest zone with the longest date, and blanks around them.
+_LONGEST_DATE = 100
 
 # Data Prep, Handling data formats, section Date function conversions: tried in this order.
 _DEFAULT_PATTERNS = (
@@ -144,6 +147,8 @@ def read_date(value: str) -> datetime:
     Raises:
         ValueRefusedError: If the text is a date in none of the formats.
     """
+    if len(value) > _LONGEST_DATE:
+        raise ValueRefusedError("finds no date in a long text")
     attempts = (_attempt(reader, value) for reader in _default_readers())
     result = next((date for date in attempts if date is not None), None)
     if result is None:

@@ -1,4 +1,4 @@
-"""Dates of expressions: reading ISO 8601 text, zones, and writing them."""
+"""Dates: reading ISO 8601 text, zones, and writing them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from tap_mixpanel_export.xdm.expressions.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.errors import ValueRefusedError
 
 _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})"
-    r"(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
+    r"(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?)?"
     r"\s*([Zz]|[+-]\d{2}(?::?\d{2})?|[A-Za-z][\w/+-]*)?",
     re.ASCII,
 )
+_SECONDS = len("2022-05-16T18:20:00")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?", re.ASCII)
 _ZONE_NAME = re.compile(r"[A-Za-z][\w+-]*(?:/[A-Za-z][\w+-]*)*", re.ASCII)
 
@@ -75,8 +76,28 @@ def read_iso(value: str) -> datetime | None:
         ValueError: If there is no such day or time.
     """
     match = _ISO.fullmatch(value.strip())
+    return None if match is None else _instant_of(match)
+
+
+def rfc3339_text(value: str) -> str | None:
+    """Return the RFC 3339 text of an ISO 8601 text that `read_iso` takes, with all its digits.
+
+    Returns:
+        The text, or None for text of another form.
+
+    Raises:
+        ValueError: As `read_iso`.
+    """
+    match = _ISO.fullmatch(value.strip())
     if match is None:
         return None
+    moment, fraction = _instant_of(match), match[7]
+    text = iso_text(moment.replace(microsecond=0))
+    # A date has no more than six digits of a second.
+    return text if fraction is None else f"{text[:_SECONDS]}.{fraction}{text[_SECONDS:]}"
+
+
+def _instant_of(match: re.Match[str]) -> datetime:
     year, month, day, hour, minute, second, fraction, zone_name = match.groups(default="")
     return datetime(
         int(year),
@@ -113,6 +134,10 @@ def instant(value: object) -> datetime:
 
 def iso_text(value: datetime) -> str:
     """Return a date in ISO 8601: `Z` for UTC, and as many digits of the second as it has."""
+    offset = value.utcoffset()
+    if offset is not None and offset % timedelta(minutes=1):
+        # Clocks of before standard time: RFC 3339 has offsets of whole minutes only.
+        value = value.astimezone(timezone.utc)
     precision = "auto" if value.microsecond % 1000 else "milliseconds"
     if not value.microsecond:
         precision = "seconds"

@@ -1,0 +1,1 @@
+"""Dates as people and Data Prep write them."""
