@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 _FAILURE = 1
 _FILES = ("--config", "--state", "--catalog")
 
+# What the kinds of errors in a state mostly come from.
+_STATE_HINTS = {
+    "Extra data": ". A target writes a line for each state: keep the last one (tail -n 1)",
+    "Expecting value": ". A target that is ended early may leave an empty one: use that before it",
+}
+
 
 def run(program: str, load: Callable[[], Command], arguments: Sequence[str]) -> NoReturn:
     """Run a command, and exit.
@@ -179,9 +185,12 @@ def _check_files(arguments: list[str]) -> None:
             raise ExportError(f"{option} {path} is not UTF-8") from error
         except json.JSONDecodeError as error:
             # The position is enough: the text may hold secrets.
+            hint = _STATE_HINTS.get(error.msg, "") if option == "--state" else ""
             raise ExportError(
                 f"{option} {path} is not JSON: {error.msg} "
-                f"(line {error.lineno}, column {error.colno})"
+                f"(line {error.lineno}, column {error.colno}){hint}"
             ) from error
-        if not isinstance(content, dict):
+        # Airbyte's state is a list of objects.
+        parts = content if option == "--state" and isinstance(content, list) else [content]
+        if not all(isinstance(part, dict) for part in parts):
             raise ExportError(f"{option} {path} is JSON, but not an object")

@@ -21,10 +21,11 @@ from tap_mixpanel_export.config import (
     type_problems,
     writes_text,
 )
-from tap_mixpanel_export.errors import SettingsError, StateError
+from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.guarded_maps import guard_maps, set_up_maps
 from tap_mixpanel_export.output.writer import MessageWriter
 from tap_mixpanel_export.streams import EventsStream
+from tap_mixpanel_export.sync.foreign_states import TakenOver, take_over
 from tap_mixpanel_export.xdm.mapping.columns import event_schema
 
 if TYPE_CHECKING:
@@ -53,15 +54,27 @@ class TapMixpanelExport(Tap):
         cls.append_builtin_config(cls.config_jsonschema)
         return cls.config_jsonschema
 
-    def __init__(self, *, catalog: Any = None, **others: Any) -> None:
-        """Take what the SDK's class does; a catalog that cannot be used is refused in words.
+    def __init__(self, *, catalog: Any = None, state: Any = None, **others: Any) -> None:
+        """Take what the SDK's class does; what cannot be used is refused in words.
 
         Raises:
             CatalogError: The catalog cannot be used.
+            StateError: The state cannot be used.
         """
         self._reads_environment = bool(others.get("parse_env_config"))
         self._settings: ExportSettings | None = None
-        super().__init__(catalog=None if catalog is None else read_catalog(catalog), **others)
+        taken = TakenOver({}) if state is None else take_over(state)
+        super().__init__(
+            catalog=None if catalog is None else read_catalog(catalog), state=taken.state, **others
+        )
+        if taken.program is not None:
+            self.logger.warning(
+                "state: taken over from %s, which exported until %s; this run goes on there, less "
+                "the look-back of %s days",
+                taken.program,
+                taken.bookmark,
+                self.config["lookback_days"],
+            )
 
     def setup_mapper(self) -> None:
         """Make the stream maps of what is discovered and selected.
@@ -81,22 +94,6 @@ class TapMixpanelExport(Tap):
         if not isinstance(self.message_writer, MessageWriter):
             raise TypeError("the tap writes blocks of messages; use its own MessageWriter")
         return self.message_writer
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take the state of an earlier run.
-
-        Raises:
-            StateError: It is none.
-        """
-        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
-        if not isinstance(bookmarks, dict) or not all(
-            isinstance(bookmark, dict) for bookmark in bookmarks.values()
-        ):
-            raise StateError(
-                'state: it is not of the form {"bookmarks": {"events": {…}}}; mend it, or start '
-                "without a state"
-            )
-        super().load_state(state)
 
     def discover_streams(self) -> Sequence[Stream]:
         """The stream `events`, with the columns of the mapping.
