@@ -21,6 +21,7 @@ def measure(monkeypatch):
     return importlib.import_module("benchmarks.measure")
 
 
+@pytest.mark.slow
 def test_one_command_prints_and_keeps_the_tables(tmp_path):
     done = subprocess.run(
         [

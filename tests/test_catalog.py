@@ -134,6 +134,7 @@ SELECTED = st.sampled_from([True, False, None])
 COLUMNS = ["time", "distinct_id", "import", "properties", "event_id"]
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(COLUMNS), SELECTED), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_selection_is_that_of_a_plain_tap(sandbox, discovered, columns, has_root):
@@ -218,6 +219,7 @@ def test_a_catalog_that_cannot_be_used_is_refused_in_a_sentence(sandbox, streams
     assert len(sandbox.requests) == before
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_1_for_such_a_catalog(sandbox, tmp_path):
     catalog = tmp_path / "catalog.json"
     catalog.write_text('{"streams": [{"tap_stream_id": "export"}]}')

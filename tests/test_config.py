@@ -239,6 +239,7 @@ def test_paths_may_begin_at_the_home_folder(monkeypatch):
     assert found.diagnostics_dir == Path("bad")
 
 
+@pytest.mark.slow
 def test_the_settings_need_neither_the_sdk_nor_what_writes_files():
     program = (
         "import sys, tap_mixpanel_export.config;"

@@ -140,6 +140,7 @@ def test_a_setting_that_is_new_is_written_into_every_file(told):
     assert {"name": "brand_new", "sensitive": True} in meltano.declaration(later)["settings"]
 
 
+@pytest.mark.slow
 def test_about_needs_no_settings():
     done = subprocess.run(
         [sys.executable, "-m", "tap_mixpanel_export", "--about", "--format=markdown"],

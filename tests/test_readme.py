@@ -202,6 +202,7 @@ def test_the_hosts_in_the_table_are_those_of_the_tap():
     assert {code(region)[0]: code(host)[0] for region, host in rows} == HOSTS
 
 
+@pytest.mark.slow
 def test_options_in_the_text_are_those_of_the_commands():
     told = "".join(
         subprocess.run(

@@ -97,6 +97,7 @@ def test_all_ways_write_the_same_over_the_nastiest_data(nasty, way):
     assert [parse(line)["type"] for line in plain] == [parse(line)["type"] for line in generic]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "others",
     [
@@ -114,6 +115,7 @@ def test_all_ways_write_the_same_in_every_mode(nasty, others):
         assert records_of(plain) == records_of(other)
 
 
+@pytest.mark.slow
 @given(objects_of(values))
 @settings(max_examples=200, deadline=None)
 def test_a_record_that_goes_through_the_sdk_keeps_its_values(text):

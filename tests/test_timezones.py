@@ -93,6 +93,7 @@ def test_instants_are_those_of_zoneinfo_for_all_zones(zone, time, steps):
         assert instants.render(time + step) == naive_rendering(time + step, zone, 1)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(ZONES).map(ZoneInfo),
     st.integers(time_of(1700, 1, 1) * 1000, time_of(2100, 1, 1) * 1000),

@@ -20,6 +20,7 @@ def load(name: str) -> dict[str, Any]:
     return yaml.safe_load((FOLDER / name).read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
 def test_workflows_follow_githubs_schema(name):
     done = subprocess.run(

@@ -37,6 +37,7 @@ def test_a_frame_changes_nothing_of_a_record(version):
         assert message["time_extracted"].endswith("+00:00")
 
 
+@pytest.mark.slow
 @given(
     st.lists(objects_of(values), min_size=1, max_size=4),
     st.lists(st.sampled_from(["a", "b", "a b", "é"]), min_size=1, max_size=3),

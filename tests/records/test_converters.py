@@ -112,6 +112,7 @@ def test_a_value_is_converted_when_nothing_is_lost_and_refused_otherwise(kind, t
         assert make(text.encode()) == expected.encode()
 
 
+@pytest.mark.slow
 @given(values)
 @settings(max_examples=200, deadline=None)
 def test_whatever_comes_a_cell_is_json_of_its_type_or_refused(text):

@@ -48,6 +48,7 @@ def test_every_member_of_a_filter_is_drawn():
     assert {field.name for field in fields(EventFilter)} == set(MEMBERS)
 
 
+@pytest.mark.slow
 @given(filters, blocks)
 @settings(max_examples=500, deadline=None)
 def test_a_block_is_chosen_from_as_event_by_event(event_filter, block):

@@ -79,6 +79,7 @@ events = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(events | st.sampled_from(LAYOUTS), min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_any_block_that_is_made_at_once_is_made_as_line_by_line(lines):

@@ -30,6 +30,7 @@ def parts(event):
     )
 
 
+@pytest.mark.slow
 @given(strings, st.lists(st.tuples(names, values), max_size=6))
 @settings(max_examples=200, deadline=None)
 def test_each_part_is_the_text_that_was_exported(name, members):
@@ -42,6 +43,7 @@ def test_each_part_is_the_text_that_was_exported(name, members):
     assert parts(_decode_unusual(line, WANTED)) == expected
 
 
+@pytest.mark.slow
 @given(
     values,
     objects_of(values),
@@ -125,6 +127,7 @@ def test_what_is_no_event_is_refused_and_not_quoted(line):
     assert str(caught.value) == "not a JSON object with `event` and `properties`"
 
 
+@pytest.mark.slow
 @given(strings, objects_of(values), st.data())
 @settings(max_examples=100, deadline=None)
 def test_half_an_event_is_no_event(name, properties, data):
@@ -149,6 +152,7 @@ def test_an_exported_null_is_told_from_an_absent_property():
     assert event.values[1] is ABSENT
 
 
+@pytest.mark.slow
 @given(objects_of(values, max_size=8), blanks)
 @settings(max_examples=100, deadline=None)
 def test_members_of_are_those_of_json(text, blank):

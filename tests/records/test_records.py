@@ -139,6 +139,7 @@ def contracts_event_id(name, properties):
     return sha256(b"|".join(plain(part) for part in parts)).hexdigest()
 
 
+@pytest.mark.slow
 @given(
     strings,
     st.integers(-(10**10), 10**11).map(str),
@@ -165,6 +166,7 @@ def test_the_event_id_is_the_contracts(name, time, distinct_id, insert_id, other
         assert record.key == bytes.fromhex(expected)
 
 
+@pytest.mark.slow
 @given(
     strings | values,
     st.dictionaries(
@@ -241,6 +243,7 @@ def test_without_an_insert_id_the_properties_stand_in_its_place(insert_id):
     assert record.key is None
 
 
+@pytest.mark.slow
 @given(strings, objects_of(values))
 @settings(max_examples=150, deadline=None)
 def test_properties_are_untouched_and_all_columns_there(name, properties):

@@ -176,6 +176,7 @@ def answers(draw):
     return events, bad, [block for block in blocks if block]
 
 
+@pytest.mark.slow
 @given(answers())
 @settings(max_examples=300, deadline=None)
 def test_any_mixture_of_lines_gives_each_event_once_and_counts_the_rest(answer):

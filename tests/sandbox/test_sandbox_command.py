@@ -39,6 +39,7 @@ def run(*arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_command_runs_in_the_sandbox(tmp_path):
     log = tmp_path / "log.jsonl"
     done = run(
@@ -61,6 +62,7 @@ def test_a_command_runs_in_the_sandbox(tmp_path):
     assert json.loads(log.read_text())["status"] == 200
 
 
+@pytest.mark.slow
 def test_generated_events_and_limits(tmp_path):
     program = tmp_path / "four.py"
     program.write_text(f"import sys\ncode = {FETCH!r}\nfor _ in range(4): exec(code)\n")

@@ -260,6 +260,7 @@ def test_an_empty_first_chunk_ends_the_body(faulty, raw):
     assert raw(sandbox) == (b"", None)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_small_on_the_wire(faulty, raw):
     sandbox = faulty(Fault("gzip_bomb", megabytes=200))
     body, error = raw(sandbox)

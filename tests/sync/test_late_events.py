@@ -301,6 +301,7 @@ def test_a_run_that_ends_within_the_lookback_is_repeated_from_its_start(
     assert names(third) == ["12", "13", "14", "15"]
 
 
+@pytest.mark.slow
 def test_a_second_run_over_a_week_transfers_less_than_a_twentieth():
     what = Generated(events=7000, days=7, last_day=date(2026, 3, 14), late=0.01)
     clock = SandboxClock.fixed(datetime(2026, 3, 15, tzinfo=UTC))
@@ -319,6 +320,7 @@ def test_a_second_run_over_a_week_transfers_less_than_a_twentieth():
 ZONES = ["America/Los_Angeles", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Kolkata"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("season", ["spring", "autumn"])
 @pytest.mark.parametrize("hour", [0, 1, 2, 3, 8, 10, 23])

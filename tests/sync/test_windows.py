@@ -201,6 +201,7 @@ def is_to_be_written(span, now, wall, processed):
     )
 
 
+@pytest.mark.slow
 @given(finished_runs(), st.data())
 @settings(max_examples=200, deadline=None)
 def test_an_event_is_written_by_one_window_or_by_none_as_the_contract_says(run, data):

@@ -390,6 +390,7 @@ def run(*arguments: str, stdin: str = "", env=None) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 def test_bad_settings_end_with_all_problems_and_no_traceback(files, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -410,6 +411,7 @@ def test_bad_settings_end_with_all_problems_and_no_traceback(files, tmp_path):
         assert part in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stdin", "part"),
     [
@@ -431,6 +433,7 @@ def test_bad_input_ends_with_a_message_and_no_traceback(stdin, part):
     assert "u1" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_config_file_ends_with_a_message():
     result = run("--config", "none.json")
     assert result.returncode == 1
@@ -438,6 +441,7 @@ def test_a_missing_config_file_ends_with_a_message():
     assert "none.json" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_input_option_and_the_environment_work(tmp_path):
     file = tmp_path / "in.singer"
     file.write_text(raw(schema_message()) + "\n" + raw(record_message(SIGN_UP)) + "\n")
@@ -451,6 +455,7 @@ def test_the_input_option_and_the_environment_work(tmp_path):
     assert "'many' is not of type 'number'" in run("--config=ENV", env=env).stderr
 
 
+@pytest.mark.slow
 def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
     file = tmp_path / "in.singer"
     lines = [raw(schema_message()), *[raw(record_message(SIGN_UP))] * 2000]
