@@ -61,11 +61,41 @@ def choose_credentials(
     Returns:
         The credentials, or None with at least one problem added.
     """
-    username = settings.get("service_account_username")
-    secret = settings.get("service_account_secret")
-    token = settings.get("oauth_token")
-    project_secret = settings.get("project_secret")
-    if (username is None) != (secret is None):
+    kind = _only_kind(settings, problems)
+    if kind is None:
+        return None
+    value = str(settings[kind])
+    if kind != "project_secret" and settings.get("project_id") is None:
+        problems.append(f"project_id is needed with {kind}")
+    if kind == "service_account_username":
+        return Credentials(
+            "service account",
+            # Header values are bytes: `requests` would encode text as Latin-1, and fail on more.
+            HTTPBasicAuth(value.encode(), str(settings["service_account_secret"]).encode()),
+            "check the user name and secret, whether the service account has expired, and that it "
+            "belongs to the project and its region",
+        )
+    if kind == "oauth_token":
+        if not (value.isascii() and value.isprintable()):
+            problems.append("oauth_token has characters that no token has (a line end, perhaps)")
+        return Credentials(
+            "OAuth token", BearerAuth(value), "check the token, and whether it has expired"
+        )
+    expired = (today or datetime.now(timezone.utc).date()) >= PROJECT_SECRETS_END
+    return Credentials(
+        "project secret",
+        HTTPBasicAuth(value.encode(), b""),
+        f"check the secret; Mixpanel {'retired' if expired else 'retires'} project secrets on "
+        f"{PROJECT_SECRETS_END}: use a service account",
+    )
+
+
+def _only_kind(settings: Mapping[str, Any], problems: list[str]) -> str | None:
+    """The setting that the one kind of credentials begins with, or None and a problem added."""
+    has_user, has_secret = (
+        settings.get(f"service_account_{part}") is not None for part in ("username", "secret")
+    )
+    if has_user != has_secret:
         # All that a newcomer has to find is named in the first round.
         also = "" if settings.get("project_id") is not None else ", and so is project_id"
         problems.append(
@@ -75,12 +105,8 @@ def choose_credentials(
         return None
     kinds = [
         name
-        for name, value in (
-            ("service_account_username", username),
-            ("oauth_token", token),
-            ("project_secret", project_secret),
-        )
-        if value is not None
+        for name in ("service_account_username", "oauth_token", "project_secret")
+        if settings.get(name) is not None
     ]
     if len(kinds) != 1:
         problems.append(
@@ -90,26 +116,4 @@ def choose_credentials(
             "(or oauth_token), and project_id"
         )
         return None
-    if kinds != ["project_secret"] and settings.get("project_id") is None:
-        problems.append(f"project_id is needed with {kinds[0]}")
-    if username is not None:
-        return Credentials(
-            "service account",
-            # Header values are bytes: `requests` would encode text as Latin-1, and fail on more.
-            HTTPBasicAuth(username.encode(), str(secret).encode()),
-            "check the user name and secret, whether the service account has expired, and that it "
-            "belongs to the project and its region",
-        )
-    if token is not None:
-        if not (token.isascii() and token.isprintable()):
-            problems.append("oauth_token has characters that no token has (a line end, perhaps)")
-        return Credentials(
-            "OAuth token", BearerAuth(token), "check the token, and whether it has expired"
-        )
-    expired = (today or datetime.now(timezone.utc).date()) >= PROJECT_SECRETS_END
-    return Credentials(
-        "project secret",
-        HTTPBasicAuth(str(project_secret).encode(), b""),
-        f"check the secret; Mixpanel {'retired' if expired else 'retires'} project secrets on "
-        f"{PROJECT_SECRETS_END}: use a service account",
-    )
+    return kinds[0]
