@@ -14,12 +14,14 @@
     │   ├── NotFoundError            404
     │   ├── DayError                 400 "to_date cannot be later than today"
     │   └── RejectedQueryError       any other 4xx: `where`, `event_names`, …
+    │       └── WideQueryError       400 to many days at once: fewer may pass
     ├── TransientError               try again: what came so far is incomplete
-    │   ├── ServerError              5xx
+    │   ├── ServerError              5xx, and 4xx of proxies that pass
     │   ├── ConnectionFailedError    refused, reset, silent for too long, cut off
     │   ├── IncompleteExportError    truncated gzip, "terminated early", half a last line
     │   └── MalformedLinesError      lines that are no events; they may be there again
     ├── RateLimitedError             429: wait, then try again, as often as it takes
+    ├── LongPauseError               the service asks to wait for longer than a run does
     ├── WindowError                  a window's tries are used up
     ├── DiagnosticsError             more malformed lines than allowed
     ├── OutputError                  stdout, a batch file or a temporary file cannot be written
@@ -110,12 +112,25 @@ class RejectedQueryError(RequestError):
     """The service does not take the query itself: a `where` that it cannot read, for example."""
 
 
+class WideQueryError(RejectedQueryError):
+    """The service does not take a query of so many days; it may take one of fewer."""
+
+
 class TransientError(ExportError):
-    """The download failed in a way that can pass."""
+    """The download failed in a way that can pass.
+
+    Args:
+        message: What happened.
+        retry_after: Seconds that the service asked to wait, if it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class ServerError(TransientError):
-    """5xx."""
+    """5xx, or a status that proxies answer in its place."""
 
 
 class ConnectionFailedError(TransientError):
@@ -148,6 +163,10 @@ class RateLimitedError(ExportError):
     def __init__(self, retry_after: float | None) -> None:
         self.retry_after = retry_after
         super().__init__("the project's rate limit is reached (429)")
+
+
+class LongPauseError(ExportError):
+    """The service asks to wait for longer than a run does; a later run goes on."""
 
 
 class WindowError(ExportError):

@@ -30,8 +30,14 @@ class FakeTime:
         self.true += seconds
 
 
-def limiter_on(time, **arguments):
-    return QueryLimiter(clock=time.clock, wait=time.wait, **arguments)
+def scaled(**limits):
+    """The limiter of a service with other limits, or another clock."""
+    return type("Scaled", (QueryLimiter,), {name.upper(): value for name, value in limits.items()})
+
+
+def limiter_on(time, *, per_second=3, **arguments):
+    kind = scaled(per_second=per_second)
+    return kind(clock=time.clock, wait=time.wait, **arguments)
 
 
 def send_times(limiter, time, pauses):

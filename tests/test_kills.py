@@ -24,12 +24,10 @@ IN_FLIGHT = 4
 
 # The quota would make each of these runs take half a minute.
 QUICKLY = """
-import functools
-from tap_mixpanel_export import streams
 from tap_mixpanel_export.__main__ import main
-streams.QueryLimiter = functools.partial(
-    streams.QueryLimiter, hour=0.01, second=0.01, per_second=1000
-)
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
+QueryLimiter.HOUR_SECONDS = QueryLimiter.SECOND_SECONDS = 0.01
+QueryLimiter.PER_SECOND = 1000
 main()
 """
 QUICK = ("-c", QUICKLY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -41,11 +41,13 @@ class Credentials:
         kind: What a person calls it, for messages.
         auth: Signs the requests.
         advice: What to check when the service refuses them.
+        secrets: What must not be shown, wherever it turns up.
     """
 
     kind: str
     auth: AuthBase
     advice: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def choose_credentials(
@@ -68,18 +70,23 @@ def choose_credentials(
     if kind != "project_secret" and settings.get("project_id") is None:
         problems.append(f"project_id is needed with {kind}")
     if kind == "service_account_username":
+        secret = str(settings["service_account_secret"])
         return Credentials(
             "service account",
             # Header values are bytes: `requests` would encode text as Latin-1, and fail on more.
-            HTTPBasicAuth(value.encode(), str(settings["service_account_secret"]).encode()),
+            HTTPBasicAuth(value.encode(), secret.encode()),
             "check the user name and secret, whether the service account has expired, and that it "
             "belongs to the project and its region",
+            (value, secret),
         )
     if kind == "oauth_token":
         if not (value.isascii() and value.isprintable()):
             problems.append("oauth_token has characters that no token has (a line end, perhaps)")
         return Credentials(
-            "OAuth token", BearerAuth(value), "check the token, and whether it has expired"
+            "OAuth token",
+            BearerAuth(value),
+            "check the token, and whether it has expired",
+            (value,),
         )
     expired = (today or datetime.now(timezone.utc).date()) >= PROJECT_SECRETS_END
     return Credentials(
@@ -87,6 +94,7 @@ def choose_credentials(
         HTTPBasicAuth(value.encode(), b""),
         f"check the secret; Mixpanel {'retired' if expired else 'retires'} project secrets on "
         f"{PROJECT_SECRETS_END}: use a service account",
+        (value, ""),
     )
 
 

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.errors import ExportError
+from tap_mixpanel_export.private_files import ensure_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+logger = logging.getLogger("tap-mixpanel-export.quota")
 
 # Marks the database as ours ("mxqt"), so that a path that names another program's database by
 # mistake is refused instead of getting our tables.
 _APPLICATION_ID = 0x6D787174
 
-# s. A caller that waits for its turn at the file looks this often whether it has been told to stop.
-_BUSY_TIMEOUT = 0.1
+# A caller that waits for its turn at the file looks this often whether it has been told to stop.
+_BUSY_TIMEOUT_SECONDS = 0.1
+
+# What SQLite says of a file that it cannot make sense of. Python 3.10 does not give its error code.
+_DAMAGED = ("file is not a database", "malformed", "no such table", "no such column", "corrupt")
+
 
 _SCHEMA = (
     "CREATE TABLE query (project TEXT NOT NULL, sent_at REAL NOT NULL)",
@@ -46,6 +55,20 @@ class Ledger:
 
     sent: list[float] = field(default_factory=list)
     pause: tuple[float, float] | None = None
+
+    def drop_impossible(self, now: float, hour: float) -> None:
+        """Drop what ends more than an hour ahead.
+
+        No run writes that, unless its clock was wrong by more: another program or another machine
+        did, and nobody waits for it.
+
+        Args:
+            now: The present, in seconds since the epoch.
+            hour: How long a query counts, in seconds.
+        """
+        self.sent = [at for at in self.sent if at <= now + hour]
+        if self.pause is not None and self.pause[1] > now + hour:
+            self.pause = None
 
     def settle(self, now: float, hour: float) -> None:
         """Forget what has run out, and move what lies in the future to now.
@@ -85,21 +108,8 @@ class QuotaFile:
         self._path = path.absolute()
         self._project = project
         with self._explained():
-            if not self._path.parent.is_dir():
-                msg = f"quota_file: the directory of {path} does not exist. Make it first."
-                raise QuotaFileError(msg)
-            if self._path.is_dir():
-                msg = (
-                    f"quota_file: {path} is a directory. Name a file, such as {path / 'quota.db'}."
-                )
-                raise QuotaFileError(msg)
-            self._database = sqlite3.connect(
-                self._path,
-                timeout=_BUSY_TIMEOUT,
-                isolation_level=None,
-                # The threads of a run share this connection; the limiter lets in one at a time.
-                check_same_thread=False,
-            )
+            self._check_path(path)
+            self._database = self._open()
 
     @contextmanager
     def exclusive(self) -> Iterator[Ledger]:
@@ -110,20 +120,11 @@ class QuotaFile:
 
         Raises:
             QuotaFileBusyError: When another process keeps the lock for more than about 0.1 s.
-            QuotaFileError: When the file is no quota file, is damaged, or cannot be written.
+            QuotaFileError: When the file is another program's, or cannot be written.
         """
-        with self._explained():
-            # A slow flush to disk would lie between counting a query and sending it, which is the
-            # very jitter that makes 429s. A killed process loses nothing without the flush, and
-            # after a power cut the rows are worth an hour at most.
-            self._database.execute("PRAGMA synchronous = OFF")
-            # Not IMMEDIATE: a reader could then keep the commit waiting, after the query was
-            # counted.
-            self._database.execute("BEGIN EXCLUSIVE")
         try:
             with self._explained():
-                self._prepare()
-                ledger = self._load()
+                ledger = self._begin()
             before = Ledger(list(ledger.sent), ledger.pause)
             yield ledger
             with self._explained():
@@ -131,32 +132,102 @@ class QuotaFile:
                     self._save(ledger)
                 self._database.execute("COMMIT")
         finally:
-            if self._database.in_transaction:
-                # The first error is the one to report; closing the file undoes the change too.
-                with suppress(sqlite3.Error):
+            # The first error is the one to report; closing the file undoes the change too.
+            with suppress(sqlite3.Error):
+                if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
+    def _check_path(self, path: Path) -> None:
+        if not self._path.parent.is_dir():
+            raise QuotaFileError(
+                f"quota_file: the directory of {path} does not exist. Make it first."
+            )
+        if self._path.is_dir():
+            raise QuotaFileError(
+                f"quota_file: {path} is a directory. Name a file, such as {path / 'quota.db'}."
+            )
+        if self._path.is_symlink():
+            # Somebody else may have put it there, to have another file written.
+            raise QuotaFileError(
+                f"quota_file: {path} is a symbolic link. Name the file that it leads to."
+            )
+
+    def _open(self) -> sqlite3.Connection:
+        ensure_private(self._path)
+        self._inode = self._path.stat().st_ino
+        return sqlite3.connect(
+            self._path,
+            timeout=_BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            # The threads of a run share this connection; the limiter lets in one at a time.
+            check_same_thread=False,
+        )
+
+    def _begin(self) -> Ledger:
+        """Lock the file and read it; one that is no database is begun anew."""
+        try:
+            return self._lock_and_load()
+        except sqlite3.DatabaseError as error:
+            if not any(words in str(error) for words in _DAMAGED):
+                raise
+            self._set_aside(error)
+        return self._lock_and_load()
+
+    def _lock_and_load(self) -> Ledger:
+        # A slow flush to disk would lie between counting a query and sending it, which is the very
+        # jitter that makes 429s. A killed process loses nothing without the flush, and after a
+        # power cut the rows are worth an hour at most.
+        self._database.execute("PRAGMA synchronous = OFF")
+        # Not IMMEDIATE: a reader could then keep the commit waiting, after the query was counted.
+        self._database.execute("BEGIN EXCLUSIVE")
+        self._prepare()
+        return self._load()
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Keep the damaged file under another name: it may be something else of the user's."""
+        self._database.close()
+        # Another process may have done so already; its new file is to stay.
+        if self._path.exists() and self._path.stat().st_ino == self._inode:
+            moment = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}"
+            kept = self._path.replace(f"{self._path}.damaged-{moment}")
+            # Its journal would be played into the new file.
+            with suppress(FileNotFoundError):
+                Path(f"{self._path}-journal").replace(f"{kept}-journal")
+            logger.warning(
+                "quota_file: %s is no quota file (%s); it is kept as %s, and a new one is begun. "
+                "Queries of the last hour are not known: Mixpanel may answer 429",
+                self._path,
+                error,
+                kept,
+            )
+        self._database = self._open()
+
     def _prepare(self) -> None:
         (owner,) = self._database.execute("PRAGMA application_id").fetchone()
         if owner == _APPLICATION_ID:
             return
         if owner or self._database.execute("SELECT 1 FROM sqlite_master").fetchone():
-            msg = f"quota_file: {self._path} is the database of another program. Name another file."
-            raise QuotaFileError(msg)
+            raise QuotaFileError(
+                f"quota_file: {self._path} is the database of another program. Name another file."
+            )
         for statement in _SCHEMA:
             self._database.execute(statement)
 
     def _load(self) -> Ledger:
         key = (self._project,)
         sent = self._database.execute(
-            "SELECT sent_at FROM query WHERE project = ? ORDER BY sent_at", key
+            "SELECT sent_at FROM query WHERE project = ? AND typeof(sent_at) = 'real' "
+            "ORDER BY sent_at",
+            key,
         ).fetchall()
         pause = self._database.execute(
-            "SELECT since, until FROM pause WHERE project = ?", key
+            "SELECT since, until FROM pause WHERE project = ? AND typeof(since) = 'real' "
+            "AND typeof(until) = 'real'",
+            key,
         ).fetchone()
         return Ledger([at for (at,) in sent], pause)
 
@@ -178,16 +249,12 @@ class QuotaFile:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            # The message, because Python 3.10 does not give SQLite's error code.
             if str(error) == "database is locked":
-                msg = (
+                raise QuotaFileBusyError(
                     f"quota_file: {self._path} is locked by another process. Runs hold it for "
                     "milliseconds only: look for a suspended run, or name another file."
-                )
-                raise QuotaFileBusyError(msg) from error
-            msg = (
+                ) from error
+            raise QuotaFileError(
                 f"quota_file: {self._path} cannot be used ({error}). This user must be allowed to "
-                "read and write it, and to make files beside it. If the path is right and the file "
-                "damaged, delete it (it remembers one hour)."
-            )
-            raise QuotaFileError(msg) from error
+                "read and write it, and to make files beside it."
+            ) from error

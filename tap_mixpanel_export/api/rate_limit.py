@@ -11,9 +11,11 @@ import time
 from collections import deque
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from tap_mixpanel_export.api.quota_file import Ledger, QuotaFile, QuotaFileBusyError
+from tap_mixpanel_export.errors import LongPauseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,27 +23,62 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-# s. The service counts a query when it arrives. Of two queries the first may be on its way longer
-# (a new TLS connection, a busy machine), so that they arrive closer together than they were sent.
+# The service counts a query when it arrives. Of two queries the first may be on its way longer (a
+# new TLS connection, a busy machine), so that they arrive closer together than they were sent.
 # Windows that are longer by what the ways can differ keep the service's own from overflowing.
-_JITTER = 0.25
+_JITTER_SECONDS = 0.25
 
 # An hour gets 10 s more: lost packets are sent again after 1, 2 and 4 s, and clocks are corrected
 # by seconds. The price is 0.3 % of the quota; a 429 costs a query.
 _DRIFT = 1 / 360
 
-# s. Above the longest wait that "3 per second" alone makes, which nobody wants a log line about.
-_WORTH_TELLING = 1.5
+# Above the longest wait that "3 per second" alone makes, which nobody wants a log line about.
+_LOGGED_WAIT_SECONDS = 1.5
 
-# s. A wait is cut into pieces of this length, so that a clock that was set, a machine that slept,
-# and a pause that another process was asked for are noticed.
-_LOOK_AGAIN = 30.0
+# A wait is cut into pieces of this length, so that a clock that was set, a machine that slept, and
+# a pause that another process was asked for are noticed.
+_RECHECK_SECONDS = 30.0
 
-# s. How often a thread that waits for its turn looks whether it has been told to stop.
-_LOOK_FOR_STOP = 0.1
+# How often a thread that waits for its turn looks whether it is to stop.
+_STOP_POLL_SECONDS = 0.1
 
-# s. A run holds the quota file for milliseconds; one that holds it for this long is suspended.
-_FILE_PATIENCE = 60.0
+# A run holds the quota file for milliseconds; one that holds it for this long is suspended.
+_FILE_TIMEOUT_SECONDS = 60.0
+
+LONGEST_PAUSE_SECONDS = 3600.0
+"""The longest pause that a run waits for; past it a run ends, and a later one goes on."""
+
+
+def until(seconds: float) -> str:
+    """When a wait that begins now ends, for people."""
+    now = datetime.now(timezone.utc)
+    end = now + timedelta(seconds=seconds)
+    day = "" if end.date() == now.date() else f"{end:%Y-%m-%d} "
+    return f"until {day}{end:%H:%M} UTC"
+
+
+def check_pause(seconds: float | None) -> float:
+    """How long to wait when the service asks for a pause.
+
+    Args:
+        seconds: Its `Retry-After`; None when it did not say.
+
+    Returns:
+        The seconds, 0 when it did not say.
+
+    Raises:
+        LongPauseError: It asks for more than an hour. No later run is kept from trying.
+    """
+    if seconds is None or seconds <= LONGEST_PAUSE_SECONDS:
+        return seconds or 0.0
+    # Needed for this message only, and slow to import.
+    from pendulum import duration  # noqa: PLC0415
+
+    raise LongPauseError(
+        f"Mixpanel asks for a pause of {duration(seconds=round(seconds)).in_words()} "
+        f"(Retry-After), {until(seconds)}; a run waits for an hour at most. What is finished is "
+        "written, and the state is safe: start the tap again then"
+    )
 
 
 class LimiterStopped(Exception):  # noqa: N818 - as with StopIteration, nothing went wrong
@@ -62,7 +99,7 @@ class _Limit:
 
 
 def _with_margin(window: float) -> float:
-    return window + max(_JITTER, window * _DRIFT)
+    return window + max(_JITTER_SECONDS, window * _DRIFT)
 
 
 def _wait(seconds: float, stop: threading.Event) -> None:
@@ -79,41 +116,43 @@ class QueryLimiter:
 
     Args:
         max_per_hour: Queries in any hour, from 1.
-        per_second: Queries in any second, from 1.
         quota_file: The file to share the quota by; without it the quota is this limiter's own.
         project: Whose quota; one file may hold those of several projects.
         clock: Gives seconds since the epoch, the same for all processes that share the file.
         wait: Waits some seconds, or until the event is set.
         on_wait: Called from the waiting thread with the seconds and the cause of a wait of more
             than 1.5 s, once a wait, and again only if it gets longer than was said.
-        hour: Length of "an hour" in seconds, for a service whose clock is scaled.
-        second: Length of "a second" in seconds, likewise. Both windows get a margin against jitter
-            of at least 0.25 s, which is not scaled.
 
     Raises:
         QuotaFileError: When the quota file cannot be used.
-        ValueError: When a limit is below 1.
+        ValueError: When the limit is below 1.
     """
+
+    PER_SECOND = 3
+    """Queries in any second. For a service whose clock is scaled, this and the next two can be
+    overridden; the margin against jitter, at least 0.25 s, is not scaled."""
+
+    SECOND_SECONDS = 1.0
+    HOUR_SECONDS = 3600.0
 
     def __init__(  # noqa: PLR0913 - keywords only, each with a default
         self,
         *,
         max_per_hour: int = 60,
-        per_second: int = 3,
         quota_file: Path | None = None,
         project: str = "",
         clock: Callable[[], float] = time.time,
         wait: Callable[[float, threading.Event], object] = _wait,
         on_wait: Callable[[float, str], None] | None = None,
-        hour: float = 3600.0,
-        second: float = 1.0,
     ) -> None:
-        if min(max_per_hour, per_second) < 1:
+        if max_per_hour < 1:
             raise ValueError("a limit of less than one query lets none through")
-        self._hour = _with_margin(hour)
+        self._hour = _with_margin(self.HOUR_SECONDS)
         self._limits = (
             _Limit(
-                per_second, _with_margin(second), f"the limit of {per_second} queries per second"
+                self.PER_SECOND,
+                _with_margin(self.SECOND_SECONDS),
+                f"the limit of {self.PER_SECOND} queries per second",
             ),
             _Limit(max_per_hour, self._hour, f"the limit of {max_per_hour} queries per hour"),
         )
@@ -144,7 +183,7 @@ class QueryLimiter:
         """
         stop = threading.Event() if stop is None else stop
         with self._turn(stop):
-            told = 0.0
+            announced = 0.0
             while True:
                 if stop.is_set():
                     raise LimiterStopped("stopped while waiting for the project's query quota")
@@ -152,24 +191,30 @@ class QueryLimiter:
                 if free_at <= now:
                     return
                 seconds = free_at - now
-                if self._on_wait and seconds > _WORTH_TELLING and free_at > told + _WORTH_TELLING:
+                if (
+                    self._on_wait
+                    and seconds > _LOGGED_WAIT_SECONDS
+                    and free_at > announced + _LOGGED_WAIT_SECONDS
+                ):
                     self._on_wait(seconds, cause)
-                    told = free_at
-                self._wait(min(seconds, _LOOK_AGAIN), stop)
+                    announced = free_at
+                self._wait(min(seconds, _RECHECK_SECONDS), stop)
 
     def penalize(self, seconds: float) -> None:
         """Let no query through for a while, of any thread or process that shares the quota.
 
         Args:
-            seconds: From now, as a 429's `Retry-After` has it. A pause that ends later stays.
+            seconds: From now, as a 429's `Retry-After` has it, an hour at most. A pause that ends
+                later stays.
 
         Raises:
             QuotaFileError: When the quota file cannot be used any more.
         """
+        bounded = min(seconds, self._hour)
 
         def pause(ledger: Ledger, now: float) -> None:
-            if ledger.pause is None or ledger.pause[1] < now + seconds:
-                ledger.pause = (now, now + seconds)
+            if ledger.pause is None or ledger.pause[1] < now + bounded:
+                ledger.pause = (now, now + bounded)
 
         self._locked(pause)
 
@@ -208,7 +253,7 @@ class QueryLimiter:
         self, action: Callable[[Ledger, float], _Result], stop: threading.Event | None = None
     ) -> _Result:
         """Run `action` on the ledger while no other thread or process can."""
-        give_up = time.monotonic() + _FILE_PATIENCE
+        give_up = time.monotonic() + _FILE_TIMEOUT_SECONDS
         while True:
             try:
                 with (
@@ -217,6 +262,8 @@ class QueryLimiter:
                 ):
                     # Only now: time spent waiting for the lock must not make a query look older.
                     now = self._clock()
+                    if self._file:
+                        ledger.drop_impossible(now, self._hour)
                     ledger.settle(now, self._hour)
                     return action(ledger, now)
             except QuotaFileBusyError:
@@ -234,7 +281,7 @@ class QueryLimiter:
             self._queue.append(turn)
             self._queue[0].set()
         try:
-            while not turn.wait(_LOOK_FOR_STOP):
+            while not turn.wait(_STOP_POLL_SECONDS):
                 if stop.is_set():
                     raise LimiterStopped("stopped while waiting for the project's query quota")
             yield

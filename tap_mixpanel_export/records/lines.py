@@ -9,7 +9,9 @@ from tap_mixpanel_export.errors import IncompleteExportError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_EARLY_END = b"terminated early"
+_LINE_BYTES = 64 * 1024 * 1024
+"""The longest line: the API's events have a megabyte. Without a bound, a text without line ends
+would take the memory of the machine."""
 
 
 def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -22,16 +24,27 @@ def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
     Yields:
         Blocks of whole lines with their ends; the last one may lack it.
+
+    Raises:
+        IncompleteExportError: A line is longer than any event.
     """
     rest: list[bytes] = []
+    length = 0
     for piece in pieces:
         end = piece.rfind(b"\n") + 1
         if end:
             rest.append(piece[:end])
             yield b"".join(rest)
             rest = [piece[end:]]
-        else:
+            length = len(piece) - end
+        elif piece:
             rest.append(piece)
+            length += len(piece)
+            if length > _LINE_BYTES:
+                raise IncompleteExportError(
+                    f"a line of the answer is longer than {_LINE_BYTES // 2**20} MB, which no "
+                    "event is"
+                )
     if last := b"".join(rest):
         yield last
 
@@ -42,15 +55,3 @@ def whole_lines(text: bytes) -> list[bytes]:
     They end with ``\n`` only: others are blanks of JSON.
     """
     return text.split(b"\n")[:-1]
-
-
-def check_not_terminated(line: bytes) -> None:
-    """Tell Mixpanel's own way to say that an answer is not whole from a malformed line.
-
-    The status is 200 by then; the text may be on a line of its own or behind half an event.
-
-    Raises:
-        IncompleteExportError: When the line says so.
-    """
-    if line.rstrip().endswith(_EARLY_END):
-        raise IncompleteExportError("the service ended the export early and said so in its text")

@@ -1,30 +1,37 @@
-"""The lines of one answer on their way into the spool: counted, mended, checked to the end."""
+"""The lines of one response on their way into the spool: counted, mended, checked to the end."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from operator import sub
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
+from tap_mixpanel_export.api.incomplete import TAIL_BYTES, check_line, not_an_export
+from tap_mixpanel_export.errors import MalformedLinesError, printable
 from tap_mixpanel_export.records.duplicates import Repeats
 from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.fast import RecordBlock
-from tap_mixpanel_export.records.lines import check_not_terminated
-from tap_mixpanel_export.records.parsing import NotAnEventError
+from tap_mixpanel_export.records.parsing import NotAnEventError, event_decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
 
+    from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.malformed import MalformedLines
     from tap_mixpanel_export.records.records import RecordMaker
     from tap_mixpanel_export.records.spool import Spool
 
-# ms. A device's clock can be ahead, and is corrected only when it is ahead by more.
-_CLOCK_TOLERANCE = 60_000
+# A device's clock can be ahead, and is corrected only when it is ahead by more.
+_CLOCK_TOLERANCE_MS = 60_000
+
+# A run of blank lines is one match, however long it is.
+_BLANK_LINES = re.compile(rb"^[ \t\r\n]*\n", re.MULTILINE)
+
+_decode_event = event_decoder(())
 
 
 @dataclass(slots=True)
@@ -33,7 +40,7 @@ class Counts:
 
     Attributes:
         received: Bytes as transferred.
-        lines: Events in the answer.
+        lines: Events in the response.
         malformed: Lines that are no events.
         skipped: Events that are not written, by the reason why.
         late: Events before the bookmark that are written.
@@ -53,9 +60,15 @@ class Counts:
     from_future: int = 0
     conversion_warnings: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def malformed_percent(self) -> float:
+        """Share of malformed lines."""
+        lines = self.lines + self.malformed
+        return 100 * self.malformed / lines if lines else 0.0
 
-class Answer:
-    """The lines of one answer, block by block, as a context manager.
+
+class Response:
+    """The lines of one response, block by block, as a context manager.
 
     Args:
         make: Makes records of lines.
@@ -64,6 +77,8 @@ class Answer:
         deduplicate: Whether repeats are dropped.
         done: Events up to this instant, in milliseconds, are late ones; None when none is.
         may_be_malformed: Whether malformed lines are accepted.
+        show: Makes a text of the service fit to be shown.
+        names: Looks for the events that were asked for by name; None when none were.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each a part of its own
@@ -75,6 +90,8 @@ class Answer:
         deduplicate: bool,
         done: int | None,
         may_be_malformed: bool,
+        show: Callable[[str], str] = printable,
+        names: EventNames | None = None,
     ) -> None:
         self.counts = Counts()
         self._make = make
@@ -83,8 +100,10 @@ class Answer:
         self._repeats = Repeats() if deduplicate else None
         self._done = done
         self._may_be_malformed = may_be_malformed
+        self._show = show
+        self._names = names
         self._broken: bytes | None = None
-        self._ends_clean = True
+        self._tail = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -99,26 +118,38 @@ class Answer:
 
     def take(self, block: bytes) -> None:
         """Spool the records of some whole lines."""
-        self._ends_clean = block.endswith(b"\n")
-        self._take(block)
+        if self._names is not None:
+            self._names.look(block)
+        if not self._take_events(block):
+            # Millions of blank lines would each be looked at.
+            self._take(_BLANK_LINES.sub(b"", block))
 
     def _take(self, block: bytes) -> None:
         """Make the records of all lines at once, or else those of each half of them.
 
         Lines that need a closer look are few as a rule: so they cost those around them little.
         """
-        if self._broken is None and _is_utf8(block):
-            records = self._make.make_block(block)
-            if records is not None:
-                self._store(records)
-                return
+        if self._take_events(block):
+            return
         if middle := _middle(block):
             self._take(block[:middle])
             self._take(block[middle:])
         else:
             self._take_line(block.removesuffix(b"\n"))
 
+    def _take_events(self, block: bytes) -> bool:
+        """Make the records of all lines at once; False when they need a closer look."""
+        if self._broken is not None or not _is_utf8(block):
+            return False
+        records = self._make.make_block(block)
+        if records is None:
+            return False
+        self._store(records)
+        return True
+
     def _take_line(self, line: bytes) -> None:
+        if not line.strip():
+            return
         if self._broken is not None:
             self._mend(line)
         elif not self._is_event(line):
@@ -143,14 +174,15 @@ class Answer:
         """Check what can be checked only at the end.
 
         Raises:
-            IncompleteExportError: The last line is cut off.
+            IncompleteExportError: The last line is no event, or there is none at all.
             MalformedLinesError: There are malformed lines, and they are not accepted.
         """
-        if self._broken is not None:
-            if not self._ends_clean:
-                raise IncompleteExportError("the last line of the answer is cut off")
-            self._malformed.add(self._broken)
         counts = self.counts
+        if self._broken is not None:
+            # One that cannot be used, without a time say, ends a response as well as others do.
+            if not _is_complete_event(self._broken):
+                raise not_an_export(bytes(self._tail), has_events=counts.lines > 0, show=self._show)
+            self._malformed.add(self._broken)
         counts.malformed = self._malformed.count
         if counts.malformed and not self._may_be_malformed:
             raise MalformedLinesError(counts.malformed)
@@ -172,14 +204,15 @@ class Answer:
 
     def _suspect(self, line: bytes) -> None:
         """Keep a line that is no event, until the next one tells whether it belongs to it."""
-        if line.strip():
-            check_not_terminated(line)
-            self._broken = line
+        check_line(line)
+        self._broken = line
+        self._tail += line[: TAIL_BYTES - len(self._tail)] + b"\n"
 
     def _store(self, records: RecordBlock) -> None:
         """Count the events of some lines, and spool those that are written."""
         counts = self.counts
         instants, processed = records.instants, records.processed
+        self._tail.clear()
         written = len(instants)
         counts.lines += written + sum(records.skipped.values())
         counts.skipped.update(records.skipped)
@@ -195,10 +228,10 @@ class Answer:
 
 def _from_future(instants: Sequence[int], processed: Sequence[int | None]) -> int:
     """How many events have a timestamp that is later than their processing."""
-    if None not in processed and max(map(sub, instants, processed)) <= _CLOCK_TOLERANCE:
+    if None not in processed and max(map(sub, instants, processed)) <= _CLOCK_TOLERANCE_MS:
         return 0
     return sum(
-        arrived is not None and instant > arrived + _CLOCK_TOLERANCE
+        arrived is not None and instant > arrived + _CLOCK_TOLERANCE_MS
         for instant, arrived in zip(instants, processed, strict=True)
     )
 
@@ -208,6 +241,14 @@ def _middle(block: bytes) -> int:
     half = len(block) // 2
     middle = block.rfind(b"\n", 0, half) + 1 or block.find(b"\n", half) + 1
     return 0 if middle == len(block) else middle
+
+
+def _is_complete_event(line: bytes) -> bool:
+    try:
+        _decode_event(line)
+    except NotAnEventError:
+        return False
+    return True
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 import backoff
 
 from tap_mixpanel_export.api.client import ExportClient
+from tap_mixpanel_export.api.rate_limit import check_pause, until
 from tap_mixpanel_export.errors import (
     DiagnosticsError,
     MalformedLinesError,
     RateLimitedError,
     RejectedQueryError,
     TransientError,
+    WideQueryError,
     WindowError,
 )
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.records.malformed import MalformedLines
-from tap_mixpanel_export.records.response import Answer
+from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.windows import filter_of, late_clause, to_milliseconds
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.api.client import Endpoint, Transfer
     from tap_mixpanel_export.api.rate_limit import QueryLimiter
     from tap_mixpanel_export.records.event_filter import EventFilter
+    from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.records import RecordMaker
     from tap_mixpanel_export.records.response import Counts
     from tap_mixpanel_export.sync.server_clock import ServerClock
@@ -71,6 +74,7 @@ class Job:
         clock: Learns the service's time.
         make_records: Gives a record maker for a filter; one for each try.
         gzip_level: How finished records are kept, see `Spool`.
+        event_names: Looks for the events that were asked for by name.
         bookmark: What earlier runs have done.
         where: The user's expression.
         deduplicate: Whether repeats within a window are dropped.
@@ -91,6 +95,7 @@ class Job:
     diagnostics_dir: Path | None
     stop: threading.Event
     gzip_level: int | None = None
+    event_names: EventNames | None = None
     late_clause_works: bool = True
     granted: Future[None] = field(default_factory=Future)
     queries: int = 0
@@ -113,7 +118,7 @@ class Downloader:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._client = ExportClient(job.endpoint)
+        self._client = ExportClient(job.endpoint, self._permit)
 
     def close(self) -> None:
         """Close the connections."""
@@ -146,7 +151,7 @@ class Downloader:
             except TransientError as error:
                 if tries == most:
                     raise WindowError(_failure(window, tries, error)) from error
-                wait = backoff.full_jitter(next(waits))
+                wait = max(backoff.full_jitter(next(waits)), check_pause(error.retry_after))
                 logger.warning("%s: %s; trying again in %.1f s", window, error, wait)
                 self._sleep(wait)
                 tries += 1
@@ -160,15 +165,19 @@ class Downloader:
         while True:
             clause = self._late_clause(window)
             try:
-                return self._read_answer(window, clause, keep_malformed=keep_malformed)
+                return self._read_response(window, clause, keep_malformed=keep_malformed)
             except RateLimitedError as error:
                 # At least the growing pause: `Retry-After: 0` over and over would spend the quota.
-                wait = max(next(pauses), error.retry_after or 0.0)
+                wait = max(next(pauses), check_pause(error.retry_after))
                 # Other threads and runs must not ask in the meantime either. When the hour's
                 # queries are spent by this run, the limiter knows until when, and waits longer.
                 wait = max(wait, self._job.limiter.seconds_until_free())
                 self._job.limiter.penalize(wait)
-                logger.warning("%s: %s; waiting %.1f s", window, error, wait)
+                at = f", {until(wait)}" if wait >= _LONGEST_WAIT else ""
+                logger.warning("%s: %s%s; waiting %.1f s", window, error, at, wait)
+            except WideQueryError:
+                # Fewer days tell whether it was the filter.
+                raise
             except RejectedQueryError:
                 if clause is None:
                     raise
@@ -176,6 +185,11 @@ class Downloader:
                     "%s: Mixpanel refused the filter for late events; asking without it", window
                 )
                 self._job.late_clause_works = False
+
+    def _permit(self) -> None:
+        """Wait for the quota, and count the request that it lets through."""
+        self._job.limiter.acquire(self._job.stop)
+        self._job.count_query()
 
     def _late_clause(self, window: Window) -> str | None:
         bookmark = self._job.bookmark
@@ -188,18 +202,16 @@ class Downloader:
             return None
         return late_clause(bookmark.processed_before)
 
-    def _read_answer(
+    def _read_response(
         self, window: Window, clause: str | None, *, keep_malformed: bool
     ) -> tuple[Spool, Counts]:
         job = self._job
         where = job.where
         if clause is not None:
             where = clause if where is None else f"({where}) and ({clause})"
-        job.limiter.acquire(job.stop)
-        job.count_query()
         transfers: list[Transfer] = []
 
-        def on_answer(transfer: Transfer) -> None:
+        def on_response(transfer: Transfer) -> None:
             transfers.append(transfer)
             job.clock.note(transfer.server_time)
             if transfer.granted:
@@ -207,7 +219,7 @@ class Downloader:
 
         with ExitStack() as on_error:
             spool = on_error.enter_context(Spool(job.gzip_level))
-            answer = Answer(
+            response = Response(
                 make=job.make_records(filter_of(window, job.bookmark)),
                 spool=spool,
                 malformed=MalformedLines(
@@ -216,17 +228,19 @@ class Downloader:
                 deduplicate=job.deduplicate,
                 done=None if job.bookmark is None else to_milliseconds(job.bookmark.done),
                 may_be_malformed=keep_malformed,
+                show=job.endpoint.redactor(where).show,
+                names=job.event_names,
             )
             # Closed here: an error's traceback would keep the connection open with the generator.
-            export = closing(self._client.export(window.first, window.last, where, on_answer))
-            with answer, export as pieces:
+            export = closing(self._client.export(window.first, window.last, where, on_response))
+            with response, export as pieces:
                 for block in blocks_of_lines(_until_stopped(pieces, job.stop)):
-                    answer.take(block)
-                answer.finish()
-                self._check_place(window, answer.counts)
+                    response.take(block)
+                response.finish()
+                self._check_place(window, response.counts)
             on_error.pop_all()
-        answer.counts.received = transfers[0].received
-        return spool, answer.counts
+        response.counts.received = transfers[0].received
+        return spool, response.counts
 
     def _check_place(self, window: Window, counts: Counts) -> None:
         if counts.malformed and self._job.diagnostics_dir is None:

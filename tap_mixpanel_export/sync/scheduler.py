@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.errors import WindowError
+from tap_mixpanel_export.errors import WideQueryError, WindowError
 from tap_mixpanel_export.sync.download import Downloader
 from tap_mixpanel_export.sync.pool import DownloadPool
 from tap_mixpanel_export.sync.state import Checkpoints
@@ -134,7 +134,11 @@ class Engine:
         Raises:
             ExportError: It cannot.
         """
-        halves = self._planner.split(window) if isinstance(error, WindowError) else None
+        halves = (
+            self._planner.split(window)
+            if isinstance(error, (WindowError, WideQueryError))
+            else None
+        )
         if halves is None:
             raise error
         submitted = [(half, pool.submit(half)) for half in halves]

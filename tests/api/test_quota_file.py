@@ -87,9 +87,12 @@ def clock():
     seen.append(time.time())
     return seen[-1]
 
-limiter = QueryLimiter(
-    max_per_hour=12, per_second=5, hour=0.5, second=0.05, quota_file=Path(sys.argv[1]), clock=clock
-)
+class Scaled(QueryLimiter):
+    PER_SECOND = 5
+    SECOND_SECONDS = 0.05
+    HOUR_SECONDS = 0.5
+
+limiter = Scaled(max_per_hour=12, quota_file=Path(sys.argv[1]), clock=clock)
 sent = []
 for _ in range(15):
     limiter.acquire()
@@ -187,7 +190,7 @@ def test_thread_that_waits_for_the_file_can_be_stopped(time, quota_file, request
 
 @pytest.mark.usefixtures("holder")
 def test_file_held_for_too_long_is_an_error(time, quota_file, monkeypatch):
-    monkeypatch.setattr("tap_mixpanel_export.api.rate_limit._FILE_PATIENCE", 0.2)
+    monkeypatch.setattr("tap_mixpanel_export.api.rate_limit._FILE_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(QuotaFileBusyError, match="locked by another process"):
         limiter_on(time, quota_file=quota_file)
 
@@ -235,6 +238,21 @@ def bad_owner(folder):
     return path
 
 
+def no_tables(folder):
+    path = folder / "quota.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA application_id = 1836609908")
+        database.execute("CREATE TABLE query (project, sent)")
+        database.commit()
+    return path
+
+
+def bad_link(folder):
+    (folder / "elsewhere").write_text("")
+    (folder / "quota.db").symlink_to(folder / "elsewhere")
+    return folder / "quota.db"
+
+
 def bad_parent(folder):
     (folder / "file").touch()
     return folder / "file" / "quota.db"
@@ -246,8 +264,7 @@ def bad_parent(folder):
         (bad_directory, "directory of .* does not exist"),
         (bad_parent, "directory of .* does not exist"),
         (bad_folder, "is a directory"),
-        (bad_text, r"cannot be used \(file is not a database\)"),
-        (bad_torn, "cannot be used .*delete it"),
+        (bad_link, "is a symbolic link"),
         (bad_owner, "another program"),
     ],
 )
@@ -259,6 +276,86 @@ def test_unusable_file_is_refused_at_once_and_left_alone(tmp_path, bad, says):
     assert str(error.value).startswith("quota_file: ")
     assert str(path) in str(error.value)
     assert (path.read_bytes() if path.is_file() else None) == content
+
+
+@pytest.mark.parametrize("bad", [bad_text, bad_torn, no_tables])
+def test_a_file_that_is_no_quota_is_set_aside_and_begun_anew(time, tmp_path, bad, caplog):
+    path = bad(tmp_path)
+    content = path.read_bytes()
+    with closing(limiter_on(time, quota_file=path, max_per_hour=1)) as limiter:
+        limiter.acquire()
+        [kept] = [p for p in tmp_path.iterdir() if ".damaged-" in p.name]
+        assert kept.read_bytes() == content
+        [line] = [r.getMessage() for r in caplog.records]
+        assert line.startswith(f"quota_file: {path} is no quota file")
+        assert str(kept) in line
+        # The new one is as good as any.
+        with closing(limiter_on(time, quota_file=path, max_per_hour=1)) as other:
+            assert other.seconds_until_free() == pytest.approx(HOUR)
+    assert len(caplog.records) == 1
+
+
+def test_a_file_that_is_damaged_under_two_runs_is_set_aside_once(time, quota_file, caplog):
+    with (
+        closing(limiter_on(time, quota_file=quota_file)) as one,
+        closing(limiter_on(time, quota_file=quota_file)) as other,
+    ):
+        quota_file.write_bytes(b"x" * 10_000)
+        one.acquire()
+        other.acquire()
+        assert len(caplog.records) == 1
+        with other._file.exclusive() as ledger:
+            assert ledger.sent == [START, START]
+
+
+def test_a_journal_of_a_damaged_file_is_not_played_into_the_new_one(time, quota_file):
+    quota_file.write_bytes(b"x" * 10_000)
+    journal = quota_file.with_name("quota.db-journal")
+    journal.write_bytes(b"y" * 1000)
+    with closing(limiter_on(time, quota_file=quota_file)) as limiter:
+        limiter.acquire()
+    assert not journal.exists()
+
+
+def test_the_file_is_its_owners_only(time, quota_file):
+    limiter_on(time, quota_file=quota_file).close()
+    assert quota_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("ahead", [3700.0, 31_536_000.0, 1e300, float("inf")])
+def test_entries_from_the_future_stop_nobody(time, quota_file, ahead):
+    limiter_on(time, quota_file=quota_file).close()
+    with closing(sqlite3.connect(quota_file)) as database:
+        for _ in range(100):
+            database.execute("INSERT INTO query VALUES ('', ?)", (START + ahead,))
+        database.execute("INSERT INTO pause VALUES ('', ?, ?)", (START - 10, START + ahead))
+        database.commit()
+    with closing(limiter_on(time, quota_file=quota_file)) as limiter:
+        assert limiter.seconds_until_free() == 0
+        limiter.acquire()
+    assert time.waits == []
+    with closing(sqlite3.connect(quota_file)) as database:
+        assert database.execute("SELECT sent_at FROM query").fetchall() == [(START,)]
+
+
+def test_entries_of_a_clock_that_is_ahead_by_less_count_as_just_now(time, quota_file):
+    with closing(limiter_on(time, quota_file=quota_file, max_per_hour=2)) as limiter:
+        time.offset = 600
+        limiter.acquire()
+        limiter.acquire()
+        time.offset = 0
+        assert limiter.seconds_until_free() == pytest.approx(HOUR)
+
+
+def test_entries_that_are_no_times_are_left_out(time, quota_file):
+    limiter_on(time, quota_file=quota_file).close()
+    with closing(sqlite3.connect(quota_file)) as database:
+        database.execute("INSERT INTO query VALUES ('', 'soon'), ('', x'00')")
+        database.execute("INSERT INTO pause VALUES ('', 'now', 'later')")
+        database.commit()
+    with closing(limiter_on(time, quota_file=quota_file)) as limiter:
+        limiter.acquire()
+    assert time.waits == []
 
 
 def test_empty_file_is_taken(time, quota_file):

@@ -17,12 +17,10 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 # The ways of queries differ by what they do on a busy machine, however fast the clock runs.
 JITTER = 0.5
 SCALED = f"""
-import functools
-from tap_mixpanel_export import streams
 from tap_mixpanel_export.__main__ import main
-streams.QueryLimiter = functools.partial(
-    streams.QueryLimiter, hour={3600 / RATE + JITTER}, second={1 / RATE}
-)
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
+QueryLimiter.HOUR_SECONDS = {3600 / RATE + JITTER}
+QueryLimiter.SECOND_SECONDS = {1 / RATE}
 main()
 """
 # Somebody else uses most of the quota just before the run.

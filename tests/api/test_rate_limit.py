@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fake_time import HOUR, SECOND, START, FakeTime, assert_never_more_than, limiter_on, send_times
+from fake_time import (
+    HOUR,
+    SECOND,
+    START,
+    FakeTime,
+    assert_never_more_than,
+    limiter_on,
+    scaled,
+    send_times,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.api.rate_limit import LimiterStopped, QueryLimiter
+from tap_mixpanel_export.api.rate_limit import LimiterStopped, QueryLimiter, check_pause, until
+from tap_mixpanel_export.errors import LongPauseError
 
 
 @pytest.fixture
@@ -133,10 +144,9 @@ def test_sixty_at_once_take_twenty_turns_of_three(time):
     assert time.true - sent[0] == pytest.approx(HOUR)
 
 
-@pytest.mark.parametrize("limits", [{"max_per_hour": 0}, {"per_second": 0}])
-def test_limit_below_one_is_refused(limits):
+def test_limit_below_one_is_refused():
     with pytest.raises(ValueError, match="less than one"):
-        QueryLimiter(**limits)
+        QueryLimiter(max_per_hour=0)
 
 
 def test_each_long_wait_is_told_once_with_its_cause(time):
@@ -192,6 +202,36 @@ def test_pause_asked_for_during_a_wait_prolongs_it(time):
     assert time.true - START == pytest.approx(30)
 
 
+def test_no_pause_is_longer_than_an_hour(time):
+    limiter = limiter_on(time)
+    limiter.penalize(31_536_000)
+    assert limiter.seconds_until_free() == pytest.approx(HOUR)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (3601, "1 hour 1 second"),
+        (12_000, "3 hours 20 minutes"),
+        (86_400, "1 day"),
+        (1e9, "weeks"),
+    ],
+)
+def test_a_pause_of_more_than_an_hour_ends_the_run(seconds, words):
+    with pytest.raises(LongPauseError, match=rf"a pause of .*{words}.*Retry-After\), until .*UTC;"):
+        check_pause(seconds)
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(None, 0), (0, 0), (7.5, 7.5), (3600, 3600)])
+def test_a_pause_of_up_to_an_hour_is_waited_for(seconds, waits):
+    assert check_pause(seconds) == waits
+
+
+def test_the_end_of_a_wait_is_told_by_the_clock():
+    assert re.fullmatch(r"until (\d{4}-\d{2}-\d{2} )?\d{2}:\d{2} UTC", until(60))
+    assert re.fullmatch(r"until \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC", until(86_400))
+
+
 def test_asking_counts_nothing(time):
     limiter = limiter_on(time, max_per_hour=1)
     for _ in range(5):
@@ -199,7 +239,8 @@ def test_asking_counts_nothing(time):
 
 
 def test_scaled_hour_and_second(time):
-    limiter = limiter_on(time, max_per_hour=9, hour=3.6, second=0.001)
+    kind = scaled(hour_seconds=3.6, second_seconds=0.001)
+    limiter = kind(max_per_hour=9, clock=time.clock, wait=time.wait)
     sent = send_times(limiter, time, [0.0] * 10)
     assert sent[3] - sent[0] == pytest.approx(0.001 + 0.25)
     assert sent[9] - sent[0] == pytest.approx(3.6 + 0.25)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.errors import IncompleteExportError
-from tap_mixpanel_export.records.lines import blocks_of_lines, check_not_terminated
+from tap_mixpanel_export.records.lines import blocks_of_lines
 
 texts = st.lists(
     st.sampled_from([b"\n", b"a", b"\r", "\u2028\u2029\u0085".encode(), b"{}"]), max_size=30
@@ -48,20 +48,26 @@ def test_no_text_has_no_block():
     assert list(blocks_of_lines([])) == list(blocks_of_lines([b""])) == []
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"terminated early",
-        b"export terminated early",
-        b"terminated early\r",
-        b'{"event":"a","properties":{"tim terminated early',
-    ],
-)
-def test_the_services_own_words_tell_that_an_answer_is_not_whole(line):
-    with pytest.raises(IncompleteExportError, match="ended the export early"):
-        check_not_terminated(line)
+def test_a_text_without_line_ends_is_given_up_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr("tap_mixpanel_export.records.lines._LINE_BYTES", 2**20)
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield bytes(2**16)
+
+    with pytest.raises(IncompleteExportError, match="longer than 1 MB"):
+        list(blocks_of_lines(endless()))
+    assert len(taken) == 17
 
 
-@pytest.mark.parametrize("line", [b"", b"terminated", b"terminated early?", b'"terminated early"'])
-def test_other_lines_do_not(line):
-    check_not_terminated(line)
+def test_pieces_of_nothing_are_not_kept():
+    def pieces():
+        for _ in range(10):
+            yield b""
+        yield b"a"
+        yield b""
+        yield b"\n"
+
+    assert list(blocks_of_lines(pieces())) == [b"a\n"]

@@ -13,7 +13,7 @@ from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesErro
 from tap_mixpanel_export.records.event_filter import EventFilter, Skip
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.records import RecordMaker
-from tap_mixpanel_export.records.response import Answer
+from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.timezones import Instants
 
@@ -35,7 +35,7 @@ def answered(*blocks, accept=False, done=None, deduplicate=True, event_filter=No
     )
     malformed = MalformedLines(None, DAY, DAY)
     with Spool() as spool:
-        answer = Answer(
+        response = Response(
             make=make,
             spool=spool,
             malformed=malformed,
@@ -43,12 +43,12 @@ def answered(*blocks, accept=False, done=None, deduplicate=True, event_filter=No
             done=done,
             may_be_malformed=accept,
         )
-        with answer:
+        with response:
             for block in blocks:
-                answer.take(block)
-            answer.finish()
+                response.take(block)
+            response.finish()
         records = [json.loads(line) for block in spool.records() for line in block.lines()]
-    return records if whole else [record["time"] for record in records], answer.counts
+    return records if whole else [record["time"] for record in records], response.counts
 
 
 def test_the_records_of_all_blocks_are_spooled_and_counted():
@@ -82,10 +82,11 @@ def test_two_broken_events_in_a_row():
     assert times == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "bad", [b"not json", b'{"event":"a"}', b'{"event":"\xff","properties":{"time":9}}', b"{"]
-)
-@pytest.mark.parametrize("place", [0, 1, 2])
+BAD = [b"not json", b'{"event":"a"}', b'{"event":"\xff","properties":{"time":9}}', b"{"]
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("place", [0, 1])
 def test_a_malformed_line_costs_no_event(bad, place):
     lines = [line_of(1), line_of(2)]
     lines.insert(place, bad)
@@ -99,17 +100,72 @@ def test_a_malformed_line_costs_no_event(bad, place):
 
 
 def test_malformed_lines_in_a_row_are_counted_each():
-    _, counts = answered(b"x\ny\n" + line_of(1) + b"\nz\n", accept=True)
-    assert (counts.lines, counts.malformed) == (1, 3)
+    _, counts = answered(b"x\ny\n" + line_of(1) + b"\nz\n" + line_of(2), accept=True)
+    assert (counts.lines, counts.malformed) == (2, 3)
+    assert counts.malformed_percent == 60
 
 
 @pytest.mark.parametrize("accept", [False, True])
 @pytest.mark.parametrize(
     "end", [b"terminated early", b"\nterminated early\n", b"\n" + line_of(2)[:20]]
 )
-def test_an_answer_that_was_cut_off_is_not_whole(end, accept):
+def test_a_response_that_was_cut_off_is_not_whole(end, accept):
     with pytest.raises(IncompleteExportError):
         answered(line_of(1) + b"\n" + line_of(2)[:25] + end, accept=accept)
+
+
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n \r\n\n"])
+@pytest.mark.parametrize(
+    "bad", [BAD[0], BAD[1], BAD[3], b'{"error":"Sorry\\u0007"}', b"<html>\n</html>"]
+)
+@pytest.mark.parametrize("events", [0, 1, 5])
+def test_a_response_that_ends_with_something_else_than_an_event_is_not_whole(
+    accept, end, bad, events
+):
+    block = b"".join(line_of(n) + b"\n" for n in range(1, events + 1))
+    with pytest.raises(IncompleteExportError, match="behind its events" if events else "no event"):
+        answered(block + bad + end, accept=accept)
+    with pytest.raises(IncompleteExportError):
+        answered(*[line + b"\n" for line in (block + bad + end).split(b"\n")], accept=accept)
+
+
+def test_only_what_follows_the_last_event_says_why_a_response_is_none():
+    with pytest.raises(IncompleteExportError, match=r"an error of the service: Sorry\\x07$"):
+        answered(b"<html>\n" + line_of(1) + b'\n{"error":"Sorry\\u0007"}\n')
+    with pytest.raises(IncompleteExportError, match="no event, but a web page"):
+        answered(b"<html>\n" + b"x" * 10_000 + b"\n" * 5000 + b"<p>\n</html>")
+
+
+def test_an_event_that_cannot_be_used_ends_a_response_as_well_as_others():
+    block = line_of(1) + b'\n{"event":"a","properties":{}}\n'
+    times, counts = answered(block, accept=True)
+    assert (times, counts.lines, counts.malformed) == ([1], 1, 1)
+    with pytest.raises(MalformedLinesError):
+        answered(block)
+
+
+def test_an_event_is_mended_over_blank_lines():
+    broken = line_of(2)
+    times, counts = answered(broken[:30] + b"\n\n" + broken[30:] + b"\n")
+    assert (times, counts.malformed) == ([2], 0)
+
+
+def test_millions_of_blank_lines_are_not_looked_at_one_by_one(monkeypatch):
+    looked_at = []
+    take_line = Response._take_line
+    monkeypatch.setattr(
+        Response, "_take_line", lambda self, line: (looked_at.append(line), take_line(self, line))
+    )
+    blanks = b"\n" * 500_000 + b" \t\r\n" * 100_000
+    times, _ = answered(
+        blanks,
+        blanks + line_of(1) + b"\n" + blanks + b"bad\n" + blanks,
+        blanks + line_of(2),
+        accept=True,
+    )
+    assert times == [1, 2]
+    assert len(looked_at) < 10
 
 
 def test_of_the_copies_of_an_event_the_latest_processed_is_kept():
@@ -153,6 +209,7 @@ def events_as_exported(draw):
 def answers(draw):
     """Events in order, the number of malformed lines, and the blocks that hold them."""
     events, lines, bad = [], [], 0
+    bad_lines = [b"not json", b'{"event":"a"}', b'{"event":"\xff"}', b"{"]
     for _ in range(draw(st.integers(0, 14))):
         kind = draw(st.sampled_from(["event"] * 6 + ["broken", "broken", "bad", "blank"]))
         if kind in {"event", "broken"}:
@@ -162,9 +219,7 @@ def answers(draw):
             lines += [text[:cut], text[cut:]] if cut else [text]
         elif kind == "bad":
             bad += 1
-            lines.append(
-                draw(st.sampled_from([b"not json", b'{"event":"a"}', b'{"event":"\xff"}', b"{"]))
-            )
+            lines.append(draw(st.sampled_from(bad_lines)))
         else:
             lines.append(draw(st.sampled_from([b"", b" \r"])))
     borders = draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines)))
@@ -173,14 +228,16 @@ def answers(draw):
         blocks[-1] += line + b"\n"
         if is_border:
             blocks.append(b"")
-    return events, bad, [block for block in blocks if block]
+    ends = [line for line in lines if line.strip()]
+    is_whole = not ends or ends[-1] not in bad_lines
+    return events, bad, [block for block in blocks if block], is_whole
 
 
 @pytest.mark.slow
 @given(answers())
 @settings(max_examples=300, deadline=None)
 def test_any_mixture_of_lines_gives_each_event_once_and_counts_the_rest(answer):
-    events, bad, blocks = answer
+    events, bad, blocks, is_whole = answer
     best = {}
     for ordinal, (number, is_anonymous, processed) in enumerate(events):
         age = -1 if processed is None else processed
@@ -189,9 +246,14 @@ def test_any_mixture_of_lines_gives_each_event_once_and_counts_the_rest(answer):
     kept = {ordinal for _, ordinal in best.values()}
     wanted = [ordinal for ordinal, event in enumerate(events) if event[0] >= 3]
     expected = [o for o in wanted if o in kept or events[o][1]]
-    written, counts = answered(
-        *blocks, accept=True, event_filter=EventFilter(lower=3000), whole=True
-    )
+    options = {"accept": True, "event_filter": EventFilter(lower=3000), "whole": True}
+    if not is_whole:
+        with pytest.raises(IncompleteExportError):
+            answered(*blocks, **options)
+        blocks = [*blocks, line_of(1)]
+        events = [*events, (1, False, None)]
+        wanted = [ordinal for ordinal, event in enumerate(events) if event[0] >= 3]
+    written, counts = answered(*blocks, **options)
     assert [(r["time"], r["insert_id"] is None, r["mp_processing_time_ms"]) for r in written] == [
         tuple(events[ordinal]) for ordinal in expected
     ]
@@ -212,7 +274,7 @@ def test_skipped_and_late_events_and_those_from_the_future_are_counted():
 def test_what_is_malformed_twice_is_kept_in_its_file(tmp_path):
     with Spool() as spool, closing(MalformedLines(tmp_path, DAY, DAY)) as malformed:
         make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False))
-        with Answer(
+        with Response(
             make=make,
             spool=spool,
             malformed=malformed,

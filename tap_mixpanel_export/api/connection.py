@@ -1,0 +1,115 @@
+"""The session that queries are sent with, and what it means when there is no answer."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import requests
+
+from tap_mixpanel_export.api.pace import FLOOR_BYTES, LeftoverError, PacedAdapter, SlowTransferError
+from tap_mixpanel_export.errors import ConnectionFailedError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_mixpanel_export.api.auth import Credentials
+    from tap_mixpanel_export.api.proxies import Proxy
+    from tap_mixpanel_export.errors import ExportError
+
+# Words of Python's http.client; it knows no status of a tunnel that was refused.
+_PROXY_LOGIN = "Tunnel connection failed: 407"
+
+
+class _Session(requests.Session):
+    """Follows no redirect, nor reads what comes with it: it would take the credentials elsewhere.
+
+    Told not to follow one, `requests` looks at its address and reads its whole body all the same.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - overrides
+        return None
+
+
+def open_session(credentials: Credentials, user_agent: str) -> requests.Session:
+    """A session that signs its requests, and reads no answer that is too slow."""
+    session = _Session()
+    session.auth = credentials.auth
+    session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "gzip", "Accept": "*/*"})
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, PacedAdapter())
+    return session
+
+
+def no_answer(
+    error: requests.exceptions.RequestException, url: str, timeout: float, proxy: Proxy | None
+) -> ExportError:
+    """What it means that there is no answer.
+
+    Args:
+        error: What `requests` made of it.
+        url: What was asked.
+        timeout: The setting, in seconds.
+        proxy: What it was asked through.
+    """
+    # A connection that breaks in the handshake is an SSLError, too.
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return RequestError(
+            f"the TLS certificate of {url} was not accepted; behind a proxy with its own "
+            "certificate authority set REQUESTS_CA_BUNDLE to that authority's file"
+        )
+    if isinstance(error, requests.exceptions.ProxyError) and proxy is not None:
+        if _PROXY_LOGIN in str(error):
+            # A refused login stays refused.
+            return RequestError(
+                f"the proxy wants another login (407): write it into {proxy.variable} as "
+                "http://user:password@host:port, or the service's host into NO_PROXY"
+            )
+        return ConnectionFailedError(
+            f"the proxy of {proxy.variable} made no connection to {url} ({kind_of(error)})"
+        )
+    if isinstance(error, requests.exceptions.Timeout):
+        return ConnectionFailedError(f"no answer within {timeout:g} s (request_timeout)")
+    return ConnectionFailedError(f"the connection to {url} failed ({kind_of(error)})")
+
+
+def broken_answer(error: BaseException, timeout: float) -> ConnectionFailedError:
+    """What it means that an answer does not go on.
+
+    Args:
+        error: What the HTTP library made of it.
+        timeout: The setting, in seconds.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, LeftoverError):
+            return ConnectionFailedError(
+                "more bytes came behind the end of the answer: its length is wrong"
+            )
+        if isinstance(cause, SlowTransferError):
+            return ConnectionFailedError(
+                f"less than {FLOOR_BYTES} bytes came within {timeout:g} s (request_timeout)"
+            )
+        if isinstance(cause, TimeoutError):
+            return ConnectionFailedError(
+                f"silence for {timeout:g} s (request_timeout) in mid-answer"
+            )
+    return ConnectionFailedError(f"the connection broke in mid-answer ({kind_of(error)})")
+
+
+def kind_of(error: BaseException) -> str:
+    """What broke, in a word: texts of network errors may quote the address with its parameters."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause.strerror or type(cause).__name__
+    return type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was made of; urllib3 keeps some in an attribute."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        reason = getattr(cause, "reason", None)
+        cause = (
+            reason if isinstance(reason, BaseException) else (cause.__cause__ or cause.__context__)
+        )

@@ -1,0 +1,173 @@
+"""No answer is taken that is cut, and none keeps a run waiting or fills its memory."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from contextlib import closing
+
+import pytest
+from one_query import EVENTS, FIRST, LAST, answering, endpoint_of, exported, lines_of
+
+from tap_mixpanel_export.api.client import ExportClient
+from tap_mixpanel_export.errors import (
+    ConnectionFailedError,
+    ExportError,
+    IncompleteExportError,
+)
+from tap_mixpanel_export.sandbox import Fault
+
+# Answers whose end nobody can see
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+# One line, two, and the same two in another order, one of them twice.
+ONE, TWO, SWAPPED, THREE = b"a\n", b"a\nb\n", b"b\n\na", b"a\nb\na\n"
+
+
+def closed(body):
+    return HEAD + b"Connection: close\r\n\r\n" + body
+
+
+def counted(body):
+    return HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def chunked(body):
+    chunks = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+    head = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return HEAD + head + chunks + b"0\r\n\r\n"
+
+
+def old(body):
+    return b"HTTP/1.0 200 OK\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("form", [closed, counted, old])
+@pytest.mark.parametrize("again", [closed, counted, old])
+@pytest.mark.parametrize(("first", "second"), [(TWO, SWAPPED), (SWAPPED, TWO), (b"", b"\n")])
+def test_an_answer_without_a_marked_end_is_taken_when_it_comes_twice(
+    start, form, again, first, second
+):
+    permits = []
+    with (
+        answering(form(first), again(second)) as url,
+        closing(ExportClient(endpoint_of(start(), url=url), lambda: permits.append(1))) as client,
+    ):
+        pieces = list(client.export(FIRST, LAST, None, lambda _transfer: None))
+    assert b"".join(pieces) == first
+    # Each of the two is a query of the project's quota.
+    assert len(permits) == 2
+
+
+@pytest.mark.parametrize("form", [closed, counted, old])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(ONE, TWO), (TWO, ONE), (TWO, THREE), (THREE, TWO), (b"", ONE), (ONE, b""), (b"a", b"aa")],
+)
+def test_an_answer_without_a_marked_end_that_changes_is_not_whole(start, form, first, second):
+    with answering(form(first), form(second)) as url, pytest.raises(IncompleteExportError) as error:
+        exported(endpoint_of(start(), url=url))
+    assert "held other lines" in str(error.value)
+
+
+def test_an_empty_answer_is_read_twice_too(start):
+    with answering(chunked(b""), chunked(b"")) as url:
+        assert exported(endpoint_of(start(), url=url)) == b""
+    with answering(chunked(b""), chunked(ONE)) as url, pytest.raises(IncompleteExportError):
+        exported(endpoint_of(start(), url=url))
+
+
+def test_a_marked_end_is_enough(start):
+    with answering(chunked(TWO)) as url:
+        assert exported(endpoint_of(start(), url=url)) == TWO
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: 2\r\n\r\na\nb\n",
+        HEAD + b"Content-Length: 0\r\n\r\na\nb\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n2\r\na\n\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n0\r\n\r\n" + b"x" * 100_000,
+        # The rest is still on its way from the kernel to the library.
+        HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * 300_000,
+    ],
+    ids=["short length", "no length", "empty chunk first", "text behind the chunks", "much more"],
+)
+def test_more_than_the_answer_says_is_no_whole_answer(start, answer):
+    with (
+        answering(answer) as url,
+        pytest.raises(ConnectionFailedError, match="its length is wrong"),
+    ):
+        exported(endpoint_of(start(), url=url))
+
+
+# Hostile sizes and paces
+
+
+def test_a_coding_that_nobody_asked_for_is_told(start):
+    answer = HEAD + b"Content-Encoding: br\x1b\r\nContent-Length: 3\r\n\r\nabc"
+    with answering(answer) as url, pytest.raises(IncompleteExportError, match=r"as br\\x1b, which"):
+        exported(endpoint_of(start(), url=url))
+
+
+def test_a_bomb_is_unpacked_with_bounded_memory(start):
+    body = gzip.compress(b"\n" * 50_000_000, 9)
+    head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with answering(HEAD + head + body) as url:
+        endpoint = endpoint_of(start(), url=url)
+        with closing(ExportClient(endpoint)) as client:
+            sizes = [len(p) for p in client.export(FIRST, LAST, None, lambda _transfer: None)]
+    assert sum(sizes) == 50_000_000
+    assert max(sizes) <= 2**20
+
+
+def drip(connection):
+    for _ in range(300):
+        connection.sendall(b"x")
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("begin", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", r"no answer within 0\.3 s"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", r"no answer within 0\.3 s"),
+        (HEAD + b"Content-Length: 9999\r\n\r\n", r"less than 1024 bytes came within 0\.3 s"),
+        (HEAD + b"\r\n", r"less than 1024 bytes came within 0\.3 s"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n270f\r\n", "less than 1024 bytes"),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: 9999\r\n\r\n", r"refused the query \(400\)"),
+    ],
+    ids=["headers", "continue", "length", "close", "chunk", "error"],
+)
+def test_nobody_keeps_a_run_waiting_byte_by_byte(start, begin, message):
+    with answering(begin, after=drip) as url, pytest.raises(ExportError, match=message):
+        exported(endpoint_of(start(), url=url, timeout=0.3))
+
+
+def test_a_slow_answer_that_keeps_the_pace_is_read_whole(start):
+    def go_on(connection):
+        for _ in range(20):
+            time.sleep(0.05)
+            connection.sendall(b"x" * 1023 + b"\n")
+
+    begin = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5000\r\n"
+
+    def whole(connection):
+        go_on(connection)
+        connection.sendall(b"\r\n0\r\n\r\n")
+
+    with answering(begin, after=whole) as url:
+        assert len(exported(endpoint_of(start(), url=url, timeout=0.5))) == 20 * 1024
+
+
+def test_only_waiting_counts_against_the_pace(start):
+    sandbox = start(Fault("drip", seconds=0.01), events=EVENTS[:60])
+    with closing(ExportClient(endpoint_of(sandbox, timeout=0.5))) as client:
+        text = b""
+        for piece in client.export(FIRST, LAST, None, lambda _transfer: None):
+            text += piece
+            # What is done with a piece may take its time.
+            time.sleep(0.1 if len(text) < 10_000 else 0)
+    assert lines_of(text) == sorted(sandbox.visible())
