@@ -21,7 +21,7 @@ def proposed(*events):
 def extended(proposals):
     mapping = load_mapping()
     return bind(
-        MappingSet.of(extended_mapping_set(mapping, proposals)),
+        MappingSet.loads(extended_mapping_set(mapping, proposals).dump()),
         FieldGroup.of(extended_field_group(mapping, proposals)),
     )
 

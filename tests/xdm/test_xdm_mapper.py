@@ -360,7 +360,7 @@ def test_required_fields_inside_of_objects_count_too(files):
 
 
 def test_the_mapping_set_of_adobes_source_alone_gives_complete_records(files):
-    eleven = load_mapping().mapping_set.document["mappings"][:11]
+    eleven = load_mapping().mapping_set.form.mappings[:11]
     config = {"mapping_file": files.write("eleven.json", mapping_set(*eleven))}
     found = mapped(SIGN_UP, config)
     assert found.keys() == {"_id", "timestamp", "_extconndev"}

@@ -199,14 +199,14 @@ def infer(  # noqa: PLR0913 - one parameter per option
     with open_events(input_file, configs) as events:
         count, proposals = propose(mapping, _properties(events, limit))
     proposals = [proposal for proposal in proposals if proposal.share >= min_share]
-    documents = {
-        mapping_out: extended_mapping_set(mapping, proposals),
-        field_group_out: extended_field_group(mapping, proposals),
+    texts = {
+        mapping_out: extended_mapping_set(mapping, proposals).dump(),
+        field_group_out: dump_document(extended_field_group(mapping, proposals)),
     }
-    for path, document in documents.items():
+    for path, text in texts.items():
         if path is not None:
             with click.open_file(path, "w", encoding="utf-8") as file:
-                file.write(dump_document(document))
+                file.write(text)
     if as_json:
         rows = [
             {

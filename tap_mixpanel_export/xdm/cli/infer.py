@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from tap_mixpanel_export.xdm.mapping.columns import (
     OWN_COLUMNS,
     derive_columns,
 )
-from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType, source_text
+from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
 from tap_mixpanel_export.xdm.schema.convert import converter
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
 Path = tuple[str, ...]
@@ -108,25 +108,19 @@ def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[P
     return count, proposals
 
 
-def extended_mapping_set(mapping: Mapping, proposals: Iterable[Proposal]) -> JsonObject:
-    """Return the mapping set's document with the proposed lines at its end, in its spelling."""
-    document = copy.deepcopy(mapping.mapping_set.document)
-    old = "destinationXdmPath" in document["mappings"][0]
-    for proposal in proposals:
-        source = source_text(proposal.source)
-        destination = ".".join(proposal.destination)
-        document["mappings"].append(
-            {"sourceAttribute": source, "destinationXdmPath": destination}
-            if old
-            else {
-                "sourceType": SourceType.ATTRIBUTE.value,
-                "source": source,
-                "destination": destination,
+def extended_mapping_set(mapping: Mapping, proposals: Iterable[Proposal]) -> MappingSet:
+    """Return the mapping set with the proposed lines at its end, in the form that it has."""
+    return mapping.mapping_set.extended(
+        [
+            {
+                "source": source_text(proposal.source),
+                "destination": ".".join(proposal.destination),
                 "name": proposal.destination[-1],
                 "description": "Mixpanel",
             }
-        )
-    return document
+            for proposal in proposals
+        ]
+    )
 
 
 def extended_field_group(mapping: Mapping, proposals: Iterable[Proposal]) -> JsonObject:

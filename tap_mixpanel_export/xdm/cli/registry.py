@@ -96,7 +96,7 @@ def identity_descriptors(mapping: Mapping, schema_id: str | None = None) -> list
         schema_id: The `$id` that the registry gave to the schema; None is the mapping set's
             `xdmSchema`, with the tenant's name in place.
     """
-    schema = schema_id or str(mapping.mapping_set.document.get("xdmSchema") or "{SCHEMA_ID}")
+    schema = schema_id or str(mapping.mapping_set.schema_id or "{SCHEMA_ID}")
     return [
         {
             "@type": "xdm:descriptorIdentity",

@@ -1,4 +1,4 @@
-"""Data Prep mapping sets: Adobe's JSON in, lines out, and the same JSON back.
+"""Data Prep mapping sets: Adobe's files in (see `forms`), lines out, and the same form back.
 
 Two spellings are read. Today's lines have `sourceType`, `source` and `destination`; older ones
 `sourceAttribute` and `destinationXdmPath`, and are attributes. Unknown keys are kept.
@@ -10,19 +10,23 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tap_mixpanel_export.xdm.booleans import boolean_of_word
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.expressions.paths import print_path, split_path, without_root
-from tap_mixpanel_export.xdm.schema.documents import (
-    JsonObject,
-    dump_document,
-    parse_document,
-    read_document,
+from tap_mixpanel_export.xdm.mapping.forms import (
+    SOURCE_TYPES,
+    json_form,
+    parse_form,
+    read_form,
 )
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from tap_mixpanel_export.xdm.mapping.forms import Form
+    from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _ARRAY_POSITION = re.compile(r"\[(?:\d+|\*)\]")
@@ -71,22 +75,17 @@ class MappingLine:
     destination_path: tuple[str, ...]
     identity: Identity | None = None
 
-    @property
-    def place(self) -> str:
-        """How messages name the line, without the destination."""
-        return f"mapping {self.number}"
-
 
 @dataclass(frozen=True, slots=True)
 class MappingSet:
     """A mapping set.
 
     Attributes:
-        document: The JSON document, unknown keys and all.
+        form: What was read, unknown keys and all.
         lines: Its mappings in their order.
     """
 
-    document: JsonObject
+    form: Form
     lines: tuple[MappingLine, ...]
 
     @classmethod
@@ -102,32 +101,48 @@ class MappingSet:
         if path is None:
             data = resources.files("tap_mixpanel_export.xdm").joinpath("data/mapping_set.json")
             return cls.loads(data.read_text(encoding="utf-8"))
-        return cls.of(read_document(path, "mapping set"))
+        return cls._of(read_form(path, "mapping set"))
 
     @classmethod
     def loads(cls, text: str) -> MappingSet:
         """Read a mapping set from text; see `load`."""
-        return cls.of(parse_document(text, "mapping set"))
+        return cls._of(parse_form(text, "mapping set"))
 
     @classmethod
-    def of(cls, document: JsonObject) -> MappingSet:
+    def of(cls, document: Any) -> MappingSet:
         """Return the mapping set of a JSON document; see `load`."""
-        mappings = document.get("mappings")
-        if not isinstance(mappings, list) or not mappings:
-            raise MappingError(["mapping set: it needs a list `mappings` with one line at least"])
+        return cls._of(json_form(document, "mapping set"))
+
+    @classmethod
+    def _of(cls, form: Form) -> MappingSet:
         problems: list[str] = []
         lines: list[MappingLine] = []
-        for number, mapping in enumerate(mappings, start=1):
+        for number, mapping in enumerate(form.mappings, start=1):
             line = _line(number, mapping, problems)
             if line is not None:
                 lines.append(line)
         if problems:
             raise MappingError(problems)
-        return cls(document, tuple(lines))
+        return cls(form, tuple(lines))
 
     def dump(self) -> str:
-        """Return the text of the mapping set: the JSON that was read."""
-        return dump_document(self.document)
+        """Return the text of the mapping set, in the form that was read."""
+        return self.form.dump()
+
+    def extended(self, lines: list[JsonObject]) -> MappingSet:
+        """Return the mapping set with lines at its end, in the form that was read.
+
+        Args:
+            lines: Attributes, with `source`, `destination` and what else today's lines have.
+        """
+        return self._of(self.form.extended(lines))
+
+    @property
+    def schema_id(self) -> str | None:
+        """The `$id` of the target schema, None if the form does not say it."""
+        reference = self.form.header.get("outputSchemaRef")
+        named = reference.get("id") if isinstance(reference, dict) else None
+        return self.form.header.get("xdmSchema") or named or None
 
 
 def parse_path(text: str) -> tuple[str, ...]:
@@ -174,11 +189,11 @@ def _line(number: int, mapping: object, all_problems: list[str]) -> MappingLine 
     name = mapping.get("sourceType", SourceType.ATTRIBUTE.value)
     source_type = SourceType.ATTRIBUTE
     source_path: tuple[str, ...] = ()
-    if name not in SourceType.__members__:
+    if not isinstance(name, str) or name not in SOURCE_TYPES:
         known = ", ".join(SourceType.__members__)
         problems.append(f"{place}: unknown sourceType {name!r}, it is one of {known}")
     else:
-        source_type = SourceType[name]
+        source_type = SourceType[SOURCE_TYPES[name]]
         if source_type is SourceType.ATTRIBUTE:
             source_path = without_root(path(source, "source"))
         elif source is None or source == "" or isinstance(source, (dict, list)):
@@ -201,8 +216,15 @@ def _line(number: int, mapping: object, all_problems: list[str]) -> MappingLine 
 
 
 def _identity(mapping: JsonObject) -> Identity | None:
-    if not (mapping.get("identity") or mapping.get("identityPrimary")):
+    # The API has the words the other way round.
+    primary = _flag(mapping, "identityPrimary") or _flag(mapping, "primaryIdentity")
+    if not (primary or _flag(mapping, "identity")):
         return None
     namespace = mapping.get("namespaceCode")
-    primary = mapping.get("identityPrimary") is True
     return Identity(namespace if isinstance(namespace, str) else "", primary)
+
+
+def _flag(mapping: JsonObject, key: str) -> bool:
+    value = mapping.get(key)
+    # A table has texts only.
+    return value is True or (isinstance(value, str) and boolean_of_word(value) is True)

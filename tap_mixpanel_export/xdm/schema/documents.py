@@ -26,14 +26,18 @@ def read_document(path: str | PathLike[str], kind: str) -> JsonObject:
     Raises:
         MappingError: If it cannot be read, or holds something else.
     """
+    return parse_document(read_text(path, kind), f"{kind} {path}")
+
+
+def read_text(path: str | PathLike[str], kind: str) -> str:
+    """Read a text file; see `read_document`."""
     try:
         # The editors of some systems begin a file with a byte order mark.
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise MappingError([f"{kind} {path}: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
         raise MappingError([f"{kind} {path}: is not UTF-8 at byte {error.start}"]) from error
-    return parse_document(text, f"{kind} {path}")
 
 
 def parse_document(text: str, name: str) -> JsonObject:
@@ -46,6 +50,14 @@ def parse_document(text: str, name: str) -> JsonObject:
     Raises:
         MappingError: If it is something else, or names a key twice.
     """
+    document = parse_json(text, name)
+    if not isinstance(document, dict):
+        raise MappingError([f"{name}: is no JSON object"])
+    return document
+
+
+def parse_json(text: str, name: str) -> Any:
+    """Parse JSON text; see `parse_document`."""
 
     def refuse(constant: str) -> object:
         raise MappingError([f"{name}: {constant} is no JSON"])
@@ -74,8 +86,6 @@ def parse_document(text: str, name: str) -> JsonObject:
         raise MappingError(
             [f"{name}: holds half a character (an escape from \\ud800 to \\udfff alone)"]
         )
-    if not isinstance(document, dict):
-        raise MappingError([f"{name}: is no JSON object"])
     return document
 
 
