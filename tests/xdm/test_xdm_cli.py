@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -203,3 +204,23 @@ def test_infer_as_json(tmp_path):
     }
     none = json.loads(invoke("infer", "--json", "--min-share", "1.1", "--input", str(path)).stdout)
     assert none == {"events": 1, "properties": []}
+
+
+def test_infer_and_check_speak_of_columns_that_databases_take_for_one(tmp_path):
+    path = tmp_path / "raw.jsonl"
+    event = {"event": "x", "properties": {"time": 1, "Id": 1, "id": 2}}
+    path.write_text(raw(event) + "\n")
+    mapping, group = str(tmp_path / "m.json"), str(tmp_path / "g.json")
+    outputs = ["--mapping-out", mapping, "--field-group-out", group]
+    found = invoke("infer", "--input", str(path), *outputs)
+    assert "Without a column" in found.stdout
+    assert "data.id" in found.stdout
+    files = ["--mapping-file", mapping, "--field-group-file", group]
+    assert "no problem" in invoke("check", *files).stdout
+    document = json.loads(Path(mapping).read_text())
+    for mapped in document["mappings"]:
+        mapped["sourceType"] = "ATTRIBUTE"
+    Path(mapping).write_text(json.dumps(document))
+    result = CliRunner().invoke(main, ["check", *files])
+    assert result.exit_code == 1
+    assert "are one in databases" in result.output

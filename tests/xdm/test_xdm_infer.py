@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
 from tap_mixpanel_export.xdm.mapping.binding import bind, load_mapping
+from tap_mixpanel_export.xdm.mapping.column_names import column_problems
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
 from tap_mixpanel_export.xdm.schema.convert import converter, json_text
@@ -113,3 +116,58 @@ def test_the_extended_files_fit_and_take_every_value_seen(events):
                 value = value.get(name) if isinstance(value, dict) else None
             text = json_text(value)
             convert(value, lambda text=text: text)
+
+
+LONG_NAMES = ["x" * 70 + "a", "x" * 70 + "b", "y" * 63]
+SAME_IN_DATABASES = {"Id": 1, "id": 2, "ID": 3, "Timestamp": 4, **dict.fromkeys(LONG_NAMES, 5)}
+
+
+@pytest.mark.parametrize("form", ["json", "api", "old", "csv"])
+def test_what_databases_would_take_for_one_column_gets_one_column(form):
+    lines = {
+        "json": {"mappings": [{"sourceType": "ATTRIBUTE", "source": "a", "destination": "_t.a"}]},
+        "api": [{"sourceType": "text/x.schema-path", "source": "a", "destination": "_t.a"}],
+        "old": {"mappings": [{"sourceAttribute": "a", "destinationXdmPath": "_t.a"}]},
+    }
+    text = "source,destination\na,_t.a\n" if form == "csv" else json.dumps(lines[form])
+    fields = {"a": {"type": "string"}}
+    group = FieldGroup.of({"properties": {"_t": {"type": "object", "properties": fields}}})
+    mapping = bind(MappingSet.loads(text), group)
+    _, proposals = propose(mapping, [SAME_IN_DATABASES])
+    # Each has a field, and those that databases can tell apart a column.
+    assert {p.source[0] for p in proposals} == SAME_IN_DATABASES.keys()
+    assert {p.source[0] for p in proposals if p.has_column} == {"ID", "y" * 63}
+    flat = ["_".join(p.destination[1:]) for p in proposals]
+    assert len({name.lower() for name in flat}) == len(flat)
+    assert all(len(name.encode()) <= 63 for name in flat)
+    wider = bind(
+        MappingSet.loads(extended_mapping_set(mapping, proposals).dump()),
+        FieldGroup.of(extended_field_group(mapping, proposals)),
+    )
+    assert column_problems(wider) == []
+    columns = [column.name for column in derive_columns(wider)]
+    assert columns == ["a", *(p.source[0] for p in proposals if p.has_column)]
+    # Nothing is proposed twice.
+    assert propose(wider, [SAME_IN_DATABASES])[1] == []
+
+
+def test_check_names_the_columns_that_databases_would_take_for_one():
+    names = ["Id", "id", "a.B", "a_b", "Event_ID", "x" * 64, "y" * 63, "straße", "STRASSE"]
+    lines = [
+        {"sourceType": "ATTRIBUTE", "source": f"data.{name}", "destination": f"_t.f{number}"}
+        for number, name in enumerate(names)
+    ]
+    fields = {f"f{number}": {"type": "string"} for number in range(len(names))}
+    group = FieldGroup.of({"properties": {"_t": {"type": "object", "properties": fields}}})
+    problems = column_problems(bind(MappingSet.of(lines), group))
+    assert [problem.split(":")[0] for problem in problems] == [
+        "mapping 2 (_t.f1)",
+        "mapping 4 (_t.f3)",
+        "mapping 5 (_t.f4)",
+        "mapping 6 (_t.f5)",
+        "mapping 9 (_t.f8)",
+    ]
+    assert "'id' and 'Id' of mapping 1 are one in databases" in problems[0]
+    assert "'Event_ID' and 'event_id' of the tap itself" in problems[2]
+    assert "longer than 63 bytes" in problems[3]
+    assert all("makes no column" in problem for problem in problems)

@@ -14,7 +14,7 @@ from tap_mixpanel_export.xdm.cli.infer import extended_mapping_set, propose
 from tap_mixpanel_export.xdm.cli.registry import identity_descriptors
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import bind
-from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet, SourceType
+from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet, SourceType, source_text
 from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 ATTRIBUTE, EXPRESSION = SourceType.ATTRIBUTE, SourceType.EXPRESSION
@@ -173,7 +173,7 @@ lines = st.lists(
     st.builds(
         api_line,
         st.sampled_from(["ATTRIBUTE", "text/x.schema-path"]),
-        names.map(lambda name: "data.${" + name.replace("\\", "").replace("}", "") + "x}"),
+        names.map(lambda name: source_text((name,))),
         st.integers(0, 99).map(lambda number: f"_acme.f{number}"),
     ),
     min_size=1,

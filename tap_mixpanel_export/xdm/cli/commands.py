@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tap_mixpanel_export.errors import printable
 from tap_mixpanel_export.xdm.cli.event_source import open_events
 from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
 from tap_mixpanel_export.xdm.cli.preview import preview as make_preview
@@ -28,6 +29,7 @@ from tap_mixpanel_export.xdm.mapper.reading import (
     properties_texts,
 )
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
+from tap_mixpanel_export.xdm.mapping.column_names import MAX_NAME_BYTES, column_problems
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
 from tap_mixpanel_export.xdm.mapping.stream_maps import skipped_lines, stream_map, to_yaml
@@ -91,6 +93,9 @@ def main() -> None:
 def check(mapping: Mapping) -> None:
     """List every problem of a mapping set; exit with 1 if there is one."""
     columns = derive_columns(mapping)
+    problems = column_problems(mapping)
+    if problems:
+        raise MappingError(problems)
     filled = {bound.destination for bound in mapping.lines}
     for name in sorted(mapping.field_group.root.required):
         if (name,) not in filled:
@@ -212,6 +217,7 @@ def infer(  # noqa: PLR0913 - one parameter per option
             {
                 "source": source_text(proposal.source),
                 "destination": ".".join(proposal.destination),
+                **({} if proposal.has_column else {"column": False}),
                 "type": proposal.field.label,
                 "share": round(proposal.share, 4),
                 "types_seen": proposal.types,
@@ -232,6 +238,15 @@ def infer(  # noqa: PLR0913 - one parameter per option
     console = _console()
     console.print(table)
     console.print(Text(f"{count} events read, {len(proposals)} properties not mapped yet."))
+    without = [source_text(p.source) for p in proposals if not p.has_column]
+    if without:
+        names = printable(", ".join(without), 1000)
+        console.print(
+            Text(
+                f"Without a column, since databases would take its name for another's (they see no "
+                f"case, and {MAX_NAME_BYTES} bytes): {names}. Expressions fill their fields."
+            )
+        )
 
 
 def _properties(events: Iterator[EventRecord], limit: int) -> Iterator[JsonObject]:

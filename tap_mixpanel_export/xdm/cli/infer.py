@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.cli.registry import field_group_payload
 from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.expressions.parser import parse_expression
+from tap_mixpanel_export.xdm.expressions.tree import Attribute
+from tap_mixpanel_export.xdm.mapping.column_names import MAX_NAME_BYTES, column_key
 from tap_mixpanel_export.xdm.mapping.columns import (
     DOLLAR_PROPERTIES,
     EVENT_NAME,
     OWN_COLUMNS,
     derive_columns,
 )
-from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
+from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType, source_text
 from tap_mixpanel_export.xdm.schema.convert import converter
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
 
@@ -64,6 +67,8 @@ class Proposal:
         source: Path of the property.
         destination: Path of the new field.
         field: The new field.
+        has_column: Whether the tap makes a column of it, too; one that databases would take for
+            another's is filled by an expression, which makes none.
         share: Share of the events that have the property, 0 to 1.
         types: Names of the types seen, the most frequent first.
     """
@@ -71,6 +76,7 @@ class Proposal:
     source: Path
     destination: Path
     field: XdmField
+    has_column: bool
     share: float
     types: tuple[str, ...]
 
@@ -93,18 +99,20 @@ def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[P
     tenant = "_" + mapping.tenant_id
     proposals: list[Proposal] = []
     known = _mapped_sources(mapping)
-    columns = {column.name for column in derive_columns(mapping)} | set(OWN_COLUMNS)
+    names = {column.name for column in derive_columns(mapping)} | set(OWN_COLUMNS)
+    columns = {column_key(name) for name in names}
     for path, found in sorted(seen.items(), key=lambda item: (-item[1].events, item[0])):
-        column = "_".join(path)
-        # `a.b` beside `a_b` would be the same column twice: the first stays.
-        if not found.types or path in known or column in columns:
+        if not found.types or path in known:
             continue
-        columns.add(column)
+        column = "_".join(path)
+        # `a.b` beside `a_b`, or `Id` beside `id`: the first has the column.
+        fits = column_key(column) not in columns and len(column.encode()) <= MAX_NAME_BYTES
+        columns.add(column_key(column))
         name = _name(path, tenant, taken, mapping.field_group.root)
         taken.add(name)
         leaf = replace(_leaf(found), title=" ".join(path))
         types = tuple(xdm_type.label for xdm_type, _ in found.types.most_common())
-        proposals.append(Proposal(path, name, leaf, found.events / count, types))
+        proposals.append(Proposal(path, name, leaf, fits, found.events / count, types))
     return count, proposals
 
 
@@ -113,6 +121,7 @@ def extended_mapping_set(mapping: Mapping, proposals: Iterable[Proposal]) -> Map
     return mapping.mapping_set.extended(
         [
             {
+                **({} if proposal.has_column else {"sourceType": "EXPRESSION"}),
                 "source": source_text(proposal.source),
                 "destination": ".".join(proposal.destination),
                 "name": proposal.destination[-1],
@@ -212,6 +221,12 @@ def _common(types: Counter[XdmType]) -> XdmType:
 
 def _mapped_sources(mapping: Mapping) -> set[Path]:
     paths = {bound.line.source_path for bound in mapping.lines if bound.line.source_path}
+    # An expression that is a path and nothing else is one of those without a column.
+    for bound in mapping.lines:
+        if bound.line.source_type is SourceType.EXPRESSION:
+            tree = parse_expression(str(bound.line.source))
+            if isinstance(tree, Attribute):
+                paths.add(tree.path)
     # These names mean what the tap computes: a line could not reach a property of that name.
     own = {EVENT_NAME, *((name,) for name in OWN_COLUMNS)}
     plain = {path for path in DOLLAR_PROPERTIES if path in paths}
@@ -223,6 +238,8 @@ def _name(path: Path, tenant: str, taken: set[Path], root: XdmField) -> Path:
     name = _NOT_IN_NAMES.sub("_", "_".join(path)).strip("_").lower() or "property"
     if name[0].isdigit():
         name = "property_" + name
+    # Flat, they are columns, too; with room for a number.
+    name = name[: MAX_NAME_BYTES - 3]
     candidate, number = name, 1
     while (tenant, candidate) in taken or root.at((tenant, candidate)) is not None:
         number += 1

@@ -31,6 +31,8 @@ SOURCE_TYPES = {
 }
 """What `sourceType` says, in files and in the API's answers."""
 
+_API_WORDS = {"ATTRIBUTE": "text/x.schema-path", "EXPRESSION": "text/x.aep-xl"}
+
 # Headings as the template and people write them, in lower case, with nothing but letters.
 _HEADINGS = {
     "source": {"source", "sourcedata", "sourcefield", "sourceattribute", "sourcefieldpath"},
@@ -109,14 +111,19 @@ class JsonForm:
         first = mappings[0]
         if "destinationXdmPath" in first and "destination" not in first:
             mappings += [
-                {"sourceAttribute": line["source"], "destinationXdmPath": line["destination"]}
+                {
+                    **_type_of(line),
+                    "sourceAttribute": line["source"],
+                    "destinationXdmPath": line["destination"],
+                }
                 for line in lines
             ]
         else:
-            # The API's word for an attribute, where the others have it.
-            words = [line.get("sourceType") for line in mappings]
-            word = next((w for w in words if SOURCE_TYPES.get(str(w)) == "ATTRIBUTE"), "ATTRIBUTE")
-            mappings += [{"sourceType": word, **line} for line in lines]
+            # The API's words, where the others have them.
+            words = _API_WORDS if first.get("sourceType") in _API_WORDS.values() else {}
+            for line in lines:
+                word = line.get("sourceType", "ATTRIBUTE")
+                mappings.append({**line, "sourceType": words.get(word, word)})
         return JsonForm(document, self.path)
 
 
@@ -167,9 +174,13 @@ class CsvForm:
         width = max(self.columns.values()) + 1
         rows = []
         for line in lines:
+            cells = {"sourceType": "ATTRIBUTE", **line}
+            if cells["sourceType"] == "EXPRESSION" and "sourceType" not in self.columns:
+                # A path in parentheses is an expression, and means the same.
+                cells["source"] = f"({line['source']})"
             row = [""] * max(width, len(self.rows[0]))
             for key, column in self.columns.items():
-                row[column] = str({"sourceType": "ATTRIBUTE", **line}.get(key, ""))
+                row[column] = str(cells.get(key, ""))
             rows.append(row)
         return CsvForm([*self.rows, *rows], self.has_headings, self.columns, self.delimiter)
 
@@ -226,6 +237,11 @@ def json_form(document: Any, name: str) -> JsonForm:
     if not form.mappings:
         raise MappingError([f"{name}: it needs a list `mappings` with one line at least"])
     return form
+
+
+def _type_of(line: JsonObject) -> JsonObject:
+    """Return what the older spelling, whose lines are attributes, has for another type."""
+    return {key: line[key] for key in ("sourceType",) if line.get(key, "ATTRIBUTE") != "ATTRIBUTE"}
 
 
 def _at(document: Any, path: tuple[str | int, ...]) -> Any:

@@ -1,0 +1,60 @@
+"""Names of columns as databases see them.
+
+DuckDB and others tell no cases apart, and PostgreSQL cuts names at 63 bytes: two columns that are
+one there end the loader.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS
+from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+
+MAX_NAME_BYTES = 63
+"""What PostgreSQL keeps of a name."""
+
+
+def column_key(name: str) -> str:
+    """Return what is left of a name in databases; two columns must not share it."""
+    return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").casefold()
+
+
+def column_problems(mapping: Mapping) -> list[str]:
+    """Return what databases would not take of the columns that a mapping makes, one sentence each.
+
+    Args:
+        mapping: A checked mapping.
+    """
+    taken = {column_key(name): (name, "the tap itself") for name in OWN_COLUMNS}
+    sources: set[tuple[str, ...]] = set()
+    problems: list[str] = []
+    for bound in mapping.lines:
+        source = bound.line.source_path
+        is_own = len(source) == 1 and source[0] in OWN_COLUMNS
+        if bound.line.source_type is not SourceType.ATTRIBUTE or is_own or source in sources:
+            continue
+        sources.add(source)
+        name = "_".join(source)
+        other, of = taken.setdefault(column_key(name), (name, f"mapping {bound.line.number}"))
+        if other != name:
+            problems.append(
+                f"{_place(bound)}: its column {name!r} and {other!r} of {of} are one in databases, "
+                f"which see no case and no more than {MAX_NAME_BYTES} bytes. {_ADVICE}"
+            )
+        elif len(name.encode()) > MAX_NAME_BYTES:
+            problems.append(
+                f"{_place(bound)}: its column {name!r} is longer than {MAX_NAME_BYTES} bytes, and "
+                f"cut in PostgreSQL. {_ADVICE}"
+            )
+    return problems
+
+
+_ADVICE = 'With "sourceType": "EXPRESSION" the same source fills its field and makes no column.'
+
+
+def _place(bound: BoundLine) -> str:
+    return f"mapping {bound.line.number} ({'.'.join(bound.destination)})"
