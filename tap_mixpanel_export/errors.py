@@ -24,6 +24,7 @@
     ├── LongPauseError               the service asks to wait for longer than a run does
     ├── WindowError                  a window's tries are used up
     ├── DiagnosticsError             more malformed lines than allowed
+    ├── ThreadError                  the system starts no thread
     ├── OutputError                  stdout, a batch file or a temporary file cannot be written
     └── ReportError                  the files of `report_dir` cannot be written
 
@@ -175,6 +176,10 @@ class WindowError(ExportError):
 
 class DiagnosticsError(ExportError):
     """More malformed lines than `error_threshold_percent` allows, or no place to keep them."""
+
+
+class ThreadError(ExportError):
+    """The system starts no thread: memory or processes are limited."""
 
 
 class OutputError(ExportError):

@@ -3,23 +3,64 @@
 Whoever may write to the folder (`/tmp`, a shared volume) could otherwise put a symbolic link, a
 named pipe, or a file of their own that anybody reads, where a run is going to write.
 
-All functions raise OSError, its `strerror` a few words for a message.
+Those for files with names raise OSError, its `strerror` a few words for a message.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
-from contextlib import suppress
+import tempfile
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
+from tap_mixpanel_export.errors import OutputError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from typing_extensions import Buffer
 
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
+
+
+def open_temporary() -> BinaryIO:
+    """Open a file without a name: nothing is left of it on any way out, SIGKILL included.
+
+    Raises:
+        OutputError: There is no room for one, then or when it is written.
+    """
+    try:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            return io.BufferedRandom(_TemporaryFile(os.dup(file.fileno()), "rb+"))
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+class _TemporaryFile(io.FileIO):
+    def write(self, data: Buffer) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> OutputError:
+    try:
+        place = f"TMPDIR ({tempfile.gettempdir()})"
+    except OSError:
+        # Its own text has all that were tried.
+        place = "TMPDIR"
+    return OutputError(
+        f"{place}: {error.strerror or error}. Downloads lie there, compressed, until they are "
+        "written: set TMPDIR to a folder with more room, or lower max_window_days or "
+        "max_concurrent_queries"
+    )
 
 
 def make_private_folder(path: Path) -> None:
@@ -55,25 +96,34 @@ def open_private(path: Path) -> BinaryIO:
     return os.fdopen(_create(path), "wb")
 
 
-def write_private(path: Path, content: bytes) -> None:
+@contextmanager
+def replacing_private(path: Path) -> Iterator[BinaryIO]:
     """Write a whole file over an older one, which is there until the new one is complete.
 
     Args:
         path: Of the file; its folder must be there.
-        content: All of it.
+
+    Yields:
+        The file to write to. Nothing is left of it when the block raises.
 
     Raises:
         OSError: It cannot be written, or something other than a file has its name.
     """
     _is_file(path)
-    part = path.with_name(f".{path.name}.{uuid4().hex}")
+    part = path.with_name(f".{uuid4().hex}.part")
     try:
         with os.fdopen(_create(part), "wb") as file:
-            file.write(content)
+            yield file
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a whole file at once, see `replacing_private`."""
+    with replacing_private(path) as file:
+        file.write(content)
 
 
 def ensure_private(path: Path) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import stat
+import tempfile
 
 import pytest
 
+from tap_mixpanel_export.errors import OutputError
 from tap_mixpanel_export.private_files import (
     ensure_private,
     make_private_folder,
     open_private,
+    open_temporary,
     write_private,
 )
 
@@ -137,3 +142,37 @@ def test_a_file_that_cannot_be_completed_leaves_the_older_one(tmp_path, monkeypa
         write_private(path, b"new")
     assert path.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_temporary_file_has_no_name_and_keeps_what_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with open_temporary() as file:
+        file.write(b"x" * 100_000)
+        file.write(b"y")
+        file.seek(99_999)
+        assert file.read() == b"xy"
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_file_that_finds_no_room_names_the_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_temporary() as file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        try:
+            with pytest.raises(OutputError) as caught:
+                file.write(b"x" * 100_000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value).startswith(f"TMPDIR ({tmp_path}): File too large. Downloads lie there")
+
+
+def test_without_any_folder_for_temporary_files_they_are_named(monkeypatch):
+    def find():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", find)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", find)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(OutputError, match=r"TMPDIR: No usable temporary directory found in"):
+        open_temporary()

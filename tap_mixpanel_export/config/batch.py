@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.xdm.schema.field import XdmType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_mixpanel_export.xdm.mapping.columns import Column
+
+# The SDK ends with a TypeError on any other.
+_MEMBERS = {
+    "batch_config": ("encoding", "storage", "batch_size"),
+    "batch_config.encoding": ("format", "compression"),
+    "batch_config.storage": ("root", "prefix", "params"),
+}
 
 
 def batch_format(config: Mapping[str, Any]) -> str | None:
@@ -20,24 +29,95 @@ def batch_format(config: Mapping[str, Any]) -> str | None:
 
 
 def batch_problems(config: Mapping[str, Any], columns: Iterable[Column]) -> list[str]:
-    """What the SDK would ignore without a word: files are written past maps and flattening."""
-    if not config.get("batch_config"):
+    """Return what the SDK would ignore without a word, or end with a traceback on.
+
+    Args:
+        config: All settings; those of `batch_config` that have a type in the schema have it.
+        columns: The columns of the mapping.
+
+    Returns:
+        All problems, one sentence each.
+    """
+    batch = config.get("batch_config")
+    if not batch:
         return []
-    problems = [
-        f"{name} cannot be used with batch_config: the records go to files as they are"
-        for name in ("stream_maps", "flattening_enabled")
-        if config.get(name)
+    return [
+        *(
+            f"{name} cannot be used with batch_config: the records go to files as they are"
+            for name in ("stream_maps", "flattening_enabled")
+            if config.get(name)
+        ),
+        *_unknown_members(batch),
+        *_format_problems(batch, columns),
+        *_storage_problems(batch.get("storage") or {}),
+        *_size_problems(batch),
     ]
-    if batch_format(config) == "parquet":
+
+
+def _unknown_members(batch: Mapping[str, Any]) -> Iterator[str]:
+    for place, known in _MEMBERS.items():
+        _, _, inner = place.partition(".")
+        members = (batch.get(inner) or {}) if inner else batch
+        for name in members:
+            if name not in known:
+                yield f"{place}.{name} is unknown; there are {', '.join(known)}"
+
+
+def _format_problems(batch: Mapping[str, Any], columns: Iterable[Column]) -> Iterator[str]:
+    kind = (batch.get("encoding") or {}).get("format")
+    if kind is None:
+        yield "batch_config.encoding.format is missing: jsonl or parquet"
+    elif kind not in {"jsonl", "parquet"}:
+        yield "batch_config.encoding.format is neither jsonl nor parquet"
+    elif kind == "parquet":
         if find_spec("pyarrow") is None:
-            problems.append(
-                "batch_config: Parquet needs an extra: pip install tap-mixpanel-export[parquet]"
-            )
-        problems += [
-            f"batch_config: column {column.name} is a map, which Parquet files cannot hold here"
-            for column in columns
-            if column.field.type is XdmType.MAP
-        ]
-    elif batch_format(config) not in {None, "jsonl"}:
-        problems.append("batch_config: encoding.format is neither jsonl nor parquet")
-    return problems
+            yield "batch_config: Parquet needs an extra: pip install tap-mixpanel-export[parquet]"
+        for column in columns:
+            if column.field.type is XdmType.MAP:
+                yield (
+                    f"batch_config: column {column.name} is a map, which Parquet files cannot hold "
+                    "here"
+                )
+
+
+def _storage_problems(storage: Mapping[str, Any]) -> Iterator[str]:
+    root = storage.get("root")
+    if not root:
+        yield (
+            "batch_config.storage.root is missing: where the files go, such as file:///data/events "
+            "or s3://bucket/events"
+        )
+    else:
+        yield from _root_problems(root)
+    prefix = storage.get("prefix") or ""
+    if prefix.startswith("/") or ".." in PurePosixPath(prefix).parts or not prefix.isprintable():
+        yield "batch_config.storage.prefix leads out of storage.root"
+    params = storage.get("params")
+    if params is not None and not isinstance(params, dict):
+        yield "batch_config.storage.params is not of type object"
+
+
+def _root_problems(root: str) -> Iterator[str]:
+    # Imported by runs that write files only.
+    from upath import UPath  # noqa: PLC0415 - see above
+
+    scheme = root.partition("://")[0] if "://" in root else "file"
+    if scheme == "s3" and find_spec("s3fs") is None:
+        yield ("batch_config: storage in S3 needs an extra: pip install tap-mixpanel-export[s3]")
+        return
+    try:
+        path = UPath(root)
+        if scheme == "file":
+            yield from folder_problems({"batch_config.storage.root": Path(path.path)})
+        else:
+            _ = path.fs
+    except ImportError as error:
+        yield f"batch_config.storage.root: {scheme}:// needs another package: {error}"
+    except (OSError, ValueError) as error:
+        yield f"batch_config.storage.root cannot be used: {error}"
+
+
+def _size_problems(batch: Mapping[str, Any]) -> Iterator[str]:
+    size = batch.get("batch_size")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        yield "batch_config.batch_size is not an integer from 1"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+from tap_mixpanel_export.output.storage import open_batch_file
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.spool import Records, pack_member
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
@@ -125,12 +126,15 @@ def write_batches(
 
     Yields:
         The address of each file, when it is complete.
+
+    Raises:
+        OutputError: A file cannot be written.
     """
     storage = config.storage
     run = uuid4()
     for number, rows in enumerate(_rotated(blocks, config.batch_size), start=1):
         file_name = f"{storage.prefix or ''}{name}-{run}-{number}{writer.suffix}"
-        with storage.open(file_name, "wb") as file:
+        with open_batch_file(storage, file_name) as file:
             writer.write(file, rows)
         yield storage.get_url(file_name)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 from array import array
 from itertools import compress
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+
+from tap_mixpanel_export.private_files import open_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ class Repeats:
         self._offsets = [array("Q") for _ in range(_PARTITIONS)]
         self._lengths = [array("I") for _ in range(_PARTITIONS)]
         self._room = _BUFFERED
-        self._file: IO[bytes] | None = None
+        self._file: BinaryIO | None = None
 
     def close(self) -> None:
         """Free the disk space."""
@@ -94,7 +95,7 @@ class Repeats:
     def _spill(self) -> None:
         """Move what is in memory to the file."""
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+            self._file = open_temporary()
         offset = self._file.seek(0, 2)
         for index, partition in enumerate(self._partitions):
             if partition:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from array import array
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from isal import igzip_lib
 from lz4 import block as lz4
 
+from tap_mixpanel_export.private_files import open_temporary
 from tap_mixpanel_export.records.lines import whole_lines
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Spool:
     """
 
     def __init__(self, gzip_level: int | None = None) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._file = open_temporary()
         self._gzip_level = gzip_level
         # Of each block the records, and the bytes as text and in the file: there are too many for
         # an object each.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.errors import ThreadError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_mixpanel_export.sync.download import Downloader, FinishedWindow
     from tap_mixpanel_export.sync.windows import Window
+
+logger = logging.getLogger("tap-mixpanel-export.download")
 
 # s, for all threads. An idle one ends at once; one that waits for the network may take its whole
 # timeout.
@@ -43,14 +48,35 @@ class DownloadPool:
         )
 
     def submit(self, window: Window) -> Future[FinishedWindow]:
-        """Download a window as soon as a thread is free."""
+        """Download a window as soon as a thread is free.
+
+        Raises:
+            ThreadError: There is none, and none can be started.
+        """
+        if len(self._threads) < self._most:
+            self._start_thread()
         future: Future[FinishedWindow] = Future()
         self._work.put((window, future))
-        if len(self._threads) < self._most:
-            thread = threading.Thread(target=self._run, name="download", daemon=True)
-            self._threads.append(thread)
-            thread.start()
         return future
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name="download", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            if not self._threads:
+                raise ThreadError(
+                    "the system starts no thread for downloads; allow more memory (container, "
+                    "ulimit -v) or more processes (container, ulimit -u)"
+                ) from error
+            self._most = len(self._threads)
+            logger.warning(
+                "the system starts no more threads: going on with %d downloads at once instead of "
+                "max_concurrent_queries",
+                self._most,
+            )
+        else:
+            self._threads.append(thread)
 
     def close(self) -> None:
         """End all downloads, and the threads as far as they do not wait for the network."""
@@ -62,7 +88,7 @@ class DownloadPool:
             thread.join(max(0.0, give_up - time.monotonic()))
 
     def _run(self) -> None:
-        downloader = self._make_downloader()
+        downloader: Downloader | None = None
         try:
             while (item := self._work.get()) is not None:
                 window, future = item
@@ -70,6 +96,8 @@ class DownloadPool:
                     future.cancel()
                     continue
                 try:
+                    # Here, because nobody waits for the thread, but for the window.
+                    downloader = downloader or self._make_downloader()
                     finished = downloader.download(window)
                 except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
                     future.set_exception(error)
@@ -79,4 +107,5 @@ class DownloadPool:
                         finished.spool.close()
                     future.set_result(finished)
         finally:
-            downloader.close()
+            if downloader is not None:
+                downloader.close()

@@ -7,6 +7,7 @@ from datetime import date, datetime, timezone
 
 import pytest
 
+from tap_mixpanel_export.errors import ThreadError
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.download import FinishedWindow, StoppedError
@@ -115,3 +116,46 @@ def test_a_pool_that_is_closed_starts_no_more_downloads():
     running.exception(10)
     with pytest.raises(ValueError, match="closed"):
         list(spool.records())
+
+
+def limit_threads(monkeypatch, most):
+    start, started = threading.Thread.start, []
+
+    def start_some(thread):
+        if len(started) == most:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+
+
+def test_fewer_threads_than_wanted_do_all_the_work(monkeypatch, caplog):
+    limit_threads(monkeypatch, 2)
+    downloaders = Downloaders(lambda window: window.first.day)
+    with closing(DownloadPool(downloaders, 4, threading.Event())) as pool:
+        futures = [pool.submit(window_of(day)) for day in range(1, 9)]
+        assert [future.result(10) for future in futures] == list(range(1, 9))
+    assert len(downloaders.made) == len(downloaders.closed) <= 2
+    (warning,) = caplog.messages
+    assert "going on with 2 downloads at once" in warning
+
+
+def test_without_any_thread_a_run_ends_with_a_sentence(monkeypatch):
+    limit_threads(monkeypatch, 0)
+    with (
+        closing(DownloadPool(Downloaders(None), 4, threading.Event())) as pool,
+        pytest.raises(ThreadError, match="starts no thread"),
+    ):
+        pool.submit(window_of(1))
+
+
+def test_a_downloader_that_cannot_be_made_is_told_to_who_waits():
+    def fail():
+        raise MemoryError
+
+    with (
+        closing(DownloadPool(fail, 1, threading.Event())) as pool,
+        pytest.raises(MemoryError),
+    ):
+        pool.submit(window_of(1)).result(10)
