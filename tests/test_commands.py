@@ -296,6 +296,56 @@ def test_a_reader_that_has_gone_is_told_of(sandbox, tmp_path, program):
     assert "unhandled error" not in err
 
 
+# --- resources ---------------------------------------------------------------------------------
+
+# Everything is imported, and then so many more bytes may be asked for.
+LIMITED = """
+import gc, resource, sys
+from tap_mixpanel_export import cli
+from tap_mixpanel_export.tap import TapMixpanelExport
+
+def load():
+    pages = int(open("/proc/self/statm").read().split()[0])
+    most = pages * resource.getpagesize() + {room}
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    return cli.plugin_command(TapMixpanelExport)
+
+cli.run("tap-mixpanel-export", load, sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [1, 5, 12, 24, 60])
+def test_a_run_with_little_memory_does_its_work_or_ends_with_a_sentence(
+    sandbox, tmp_path, megabytes
+):
+    config = tap_config(sandbox, tmp_path, start_date="2026-11-20", max_concurrent_queries=20)
+    program = LIMITED.format(room=megabytes * 1_000_000)
+    with start([sys.executable, "-c", program, "--config", config], tmp_path) as process:
+        output, err = process.communicate(timeout=60)
+    assert b"Traceback" not in err
+    assert b"cannot join" not in err
+    if process.returncode == 0:
+        assert Run(output).ids == truth(sandbox)
+    else:
+        assert process.returncode == 1
+        last = err.splitlines()[-1]
+        assert b"starts no thread" in last or b"not enough memory" in last
+
+
+@pytest.mark.slow
+def test_a_full_folder_for_temporary_files_is_named(sandbox, tmp_path):
+    config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+    # In blocks of 512 bytes (POSIX) or 1024.
+    line = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]
+    with start([*line, *command("tap-mixpanel-export", "--config", config)], tmp_path) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"TMPDIR ({tmp_path}/tmp): File too large" in err.decode().splitlines()[-1]
+    assert b"Traceback" not in err
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 # --- usage -------------------------------------------------------------------------------------
 
 
