@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.errors import ExportError
+from tap_mixpanel_export.errors import ExportError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# What to do stands at the end, behind a source of a few hundred characters.
+_PROBLEM_CHARACTERS = 2000
 
 
 class MappingError(ValueError):
@@ -18,7 +21,8 @@ class MappingError(ValueError):
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
+        # They name sources, which customers' names are part of.
+        self.problems = [printable(problem, _PROBLEM_CHARACTERS) for problem in problems]
         super().__init__("\n".join(self.problems))
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from rich.console import Console
 from xdm_samples import (
@@ -224,3 +225,42 @@ def test_infer_and_check_speak_of_columns_that_databases_take_for_one(tmp_path):
     result = CliRunner().invoke(main, ["check", *files])
     assert result.exit_code == 1
     assert "are one in databases" in result.output
+
+
+# A title of the terminal, a control sequence of one character, directions that change, a line end.
+TITLE = "\x1b]0;gone\x07 \x9b2J \u202e\u200b\x7f\r\n"
+
+
+def is_harmless(text: str) -> bool:
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_no_text_of_a_customer_acts_on_the_terminal(tmp_path, files):
+    events = tmp_path / "raw.jsonl"
+    event = {"event": TITLE, "properties": {"time": 1, TITLE: TITLE, "Id": 1, "id": TITLE}}
+    record = {**SIGN_UP, "event_name": TITLE, "distinct_id": TITLE, "item_name": TITLE}
+    events.write_text(raw(event) + "\n")
+    records = tmp_path / "records.jsonl"
+    records.write_text(raw(record) + "\n" + raw({**record, "event_id": None}) + "\n")
+    name = f"_extconndev.{TITLE}"
+    fields = {TITLE: {"type": "string"}, "e": {"type": "string"}}
+    files.write("g.json", {**field_group(**fields), "title": TITLE})
+    source = "data.${" + TITLE + "}"
+    expression = f"concat({source}, {json.dumps(TITLE)})"
+    lines = [attribute(source, name), line("EXPRESSION", expression, "_extconndev.e")]
+    files.write("m.json", mapping_set(*lines))
+    files.write("bad.json", mapping_set(*lines, line("FORMULA" + TITLE, TITLE, name + ".x")))
+    options = ["--field-group-file", str(tmp_path / "g.json"), "--mapping-file"]
+    good, bad = [*options, str(tmp_path / "m.json")], [*options, str(tmp_path / "bad.json")]
+    for input_file in (str(events), str(records)):
+        for form in ([], ["--json"]):
+            for command in ("infer", "preview"):
+                result = invoke(command, *form, "--input", input_file, *good)
+                assert is_harmless(result.output)
+                assert form == [] or json.loads(result.stdout)
+    for command in ("check", "stream-maps", "field-group", "schema"):
+        assert is_harmless(invoke(command, *good).output)
+        assert is_harmless(invoke(command, *bad, code=1).output)
+    maps = json.loads(invoke("stream-maps", "--json", *good).stdout)
+    assert maps == yaml.safe_load(invoke("stream-maps", *good).stdout)
+    assert TITLE in maps["stream_maps"]["events"]

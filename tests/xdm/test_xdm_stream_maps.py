@@ -19,7 +19,7 @@ stream_maps:
   events:
     distinct_id: distinct_id
     event_name: event_name
-    import: "bool(_['import']) if _['import'] is not None else None"
+    import: bool(_['import']) if _['import'] is not None else None
     insert_id: insert_id
     item_id: item_id
     item_name: item_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -110,20 +111,23 @@ def stream_maps(mapping: Mapping, *, as_json: bool) -> None:
     """Print the stock SDK stream map of a mapping set."""
     maps = stream_map(mapping)
     for bound in skipped_lines(mapping):
-        destination = ".".join(bound.destination)
+        destination = printable(".".join(bound.destination))
         click.echo(
             f"mapping {bound.line.number} ({destination}): left out, stream maps have no Data Prep "
             "expressions; use map-mixpanel-xdm",
             err=True,
         )
-    click.echo(dump_document({"stream_maps": maps}) if as_json else to_yaml(maps), nl=False)
+    if as_json:
+        _echo_json({"stream_maps": maps})
+    else:
+        click.echo(to_yaml(maps), nl=False)
 
 
 @main.command("field-group")
 @_with_mapping
 def field_group(mapping: Mapping) -> None:
     """Print the payload that creates the field group in the XDM Schema Registry."""
-    click.echo(dump_document(field_group_payload(mapping.field_group)), nl=False)
+    _echo_json(field_group_payload(mapping.field_group))
 
 
 @main.command()
@@ -142,10 +146,9 @@ def schema(
 ) -> None:
     """Print the payload that creates the schema in the XDM Schema Registry."""
     if descriptors:
-        click.echo(_json(identity_descriptors(mapping, schema_id)))
+        _echo_json(identity_descriptors(mapping, schema_id))
     else:
-        payload = schema_payload(mapping, title=title, field_group_id=field_group_id)
-        click.echo(dump_document(payload), nl=False)
+        _echo_json(schema_payload(mapping, title=title, field_group_id=field_group_id))
 
 
 @main.command()
@@ -166,7 +169,7 @@ def preview(
     with open_events(input_file, configs) as events:
         result = make_preview(complete, events, limit)
     if as_json:
-        click.echo(_json(result))
+        _echo_json(result)
         return
     console = _console()
     console.print(schema_table(complete))
@@ -176,9 +179,9 @@ def preview(
         records = records_list(complete, result.records)
     console.print(records)
     for destination, count in result.unconverted.items():
-        console.print(Text(f"{destination}: {count} values do not fit its type."))
+        console.print(Text(f"{printable(destination)}: {count} values do not fit its type."))
     for problem, count in result.rejected.items():
-        console.print(Text(f"{count} records are rejected: {problem}."))
+        console.print(Text(f"{count} records are rejected: {printable(problem)}."))
 
 
 @main.command()
@@ -224,12 +227,12 @@ def infer(  # noqa: PLR0913 - one parameter per option
             }
             for proposal in proposals
         ]
-        click.echo(_json({"events": count, "properties": rows}))
+        _echo_json({"events": count, "properties": rows})
         return
     table = Table("Property", "Events", "Types seen", "Proposed field", "Type")
     for proposal in proposals:
         table.add_row(
-            Text(source_text(proposal.source)),
+            Text(printable(source_text(proposal.source))),
             f"{proposal.share:.1%}",
             ", ".join(proposal.types),
             ".".join(proposal.destination),
@@ -258,9 +261,15 @@ def _properties(events: Iterator[EventRecord], limit: int) -> Iterator[JsonObjec
         yield {name: decode_value(raw) for name, raw in properties.items()}
 
 
-def _json(value: object) -> str:
-    text = msgspec.json.encode(value, order=None, enc_hook=str)
-    return msgspec.json.format(text, indent=2).decode()
+def _echo_json(value: object) -> None:
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    # A terminal acts on more characters than JSON itself escapes.
+    click.echo("".join(map(_escaped, text)))
+
+
+def _escaped(character: str) -> str:
+    visible = character.isprintable() or character == "\n"
+    return character if visible else json.dumps(character)[1:-1]
 
 
 def _console() -> Console:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from tap_mixpanel_export.errors import printable
 from tap_mixpanel_export.xdm.mapper.plan import RecordPlan
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 from tap_mixpanel_export.xdm.mapping.output import output_schema
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.xdm.cli.event_source import EventRecord
     from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+
+# A whole expression, a long list.
+_CELL_CHARACTERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,10 @@ def schema_table(mapping: Mapping) -> Table:
         name = ".".join(bound.destination)
         mark = "yes" if name in required else ""
         table.add_row(
-            Text(name, overflow="fold"),
+            Text(printable(name), overflow="fold"),
             bound.field.label,
             mark,
-            Text(_source(bound), overflow="fold"),
+            Text(printable(_source(bound), _CELL_CHARACTERS), overflow="fold"),
         )
     return table
 
@@ -87,7 +91,7 @@ def records_table(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
     ]
     table = Table(title=f"First {len(records)} records")
     for path in fields:
-        table.add_column(path[-1], overflow="ellipsis", no_wrap=True)
+        table.add_column(Text(printable(path[-1])), overflow="ellipsis", no_wrap=True)
     for record in records:
         table.add_row(*(_cell(_at(record, path)) for path in fields))
     return table
@@ -102,7 +106,7 @@ def records_list(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
         for bound in mapping.lines:
             value = _at(record, bound.destination)
             if value is not None:
-                table.add_row(Text(".".join(bound.destination)), _cell(value))
+                table.add_row(Text(printable(".".join(bound.destination))), _cell(value))
         table.add_section()
     return table
 
@@ -122,4 +126,4 @@ def _at(record: dict[str, Any], path: tuple[str, ...]) -> Any:
 def _cell(value: object) -> Text:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     # Not a plain text, whose brackets would be taken for styles.
-    return Text("" if value is None else text)
+    return Text("" if value is None else printable(text, _CELL_CHARACTERS))

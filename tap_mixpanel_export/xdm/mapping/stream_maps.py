@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import keyword
-import re
+import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS, derive_columns
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
@@ -34,8 +34,6 @@ _CASTS = {
     **dict.fromkeys(INTEGER_BOUNDS, "int"),
 }
 _NESTED = frozenset({XdmType.ARRAY, XdmType.OBJECT, XdmType.MAP})
-_PLAIN_SCALAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 
 
 def stream_map(mapping: Mapping) -> dict[str, object]:
@@ -96,12 +94,13 @@ def output_name(bound: BoundLine) -> str:
 
 def to_yaml(maps: dict[str, object]) -> str:
     """Return YAML text of stream maps, as it stands in `meltano.yml` under a mapping's `config`."""
-    lines = ["stream_maps:"]
-    for stream, entries in maps.items():
-        lines.append(f"  {_scalar(stream)}:")
-        if isinstance(entries, dict):
-            lines += [f"    {_scalar(name)}: {_scalar(value)}" for name, value in entries.items()]
-    return "\n".join(lines) + "\n"
+    # One command of one program needs it.
+    import yaml  # noqa: PLC0415 - see above
+
+    document = {"stream_maps": maps}
+    visible = json.dumps(document, ensure_ascii=False).isprintable()
+    # What a terminal would act on is escaped, and all that is not ASCII with it.
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=visible, width=sys.maxsize)
 
 
 def _is_flat_field(bound: BoundLine) -> bool:
@@ -133,12 +132,3 @@ def _literal(value: object) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
     # A static value is a scalar; the name of its type is the function that types the expression.
     return f"{type(value).__name__}({value!r})"
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, str) and (
-        value in {"__NULL__", *OWN_COLUMNS, "__key_properties__", "__else__"}
-        or (_PLAIN_SCALAR.fullmatch(value) and value.lower() not in _YAML_WORDS)
-    ):
-        return value
-    return json.dumps(value, ensure_ascii=False)
