@@ -147,11 +147,12 @@ class MalformedLinesError(TransientError):
 
     Args:
         count: How many.
+        reasons: How many by reason, in words that quote none.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, reasons: str) -> None:
         self.count = count
-        super().__init__(f"{count} malformed line(s)")
+        super().__init__(f"{count} malformed line(s) ({reasons})")
 
 
 class RateLimitedError(ExportError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,9 @@ encode = msgspec.json.Encoder().encode
 """JSON text of a value. It refuses lone surrogates, which have no UTF-8."""
 
 _QUOTE = ord('"')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = re.compile(rb"[^\[\]{}]+")
+_OPENING = b"[{"
 
 
 def plain(text: bytes) -> bytes:
@@ -40,3 +44,28 @@ def encode_members(members: Mapping[str, msgspec.Raw]) -> bytes:
         # Escapes keep the lone surrogates in names.
         pairs = (json.dumps(name).encode() + b":" + bytes(v) for name, v in members.items())
         return b"{" + b",".join(pairs) + b"}"
+
+
+def levels_exceed(text: bytes, most: int) -> bool:
+    """Whether objects and lists are nested deeper than that.
+
+    How deep a decoder goes depends on it, on the version of Python, and on the stack.
+
+    Args:
+        text: JSON text, or what was to become one.
+        most: Levels; the outermost object or list is one.
+    """
+    if text.count(b"[") + text.count(b"{") <= most:
+        return False
+    level = 0
+    for bracket in _NO_BRACKETS.sub(b"", _STRING.sub(b"", text)):
+        level += 1 if bracket in _OPENING else -1
+        if level > most:
+            return True
+    return False
+
+
+def is_closed(text: bytes) -> bool:
+    """Whether as many objects and lists end as begin: a text that is cut off has more of these."""
+    brackets = _STRING.sub(b"", text)
+    return all(brackets.count(begin) == brackets.count(end) for begin, end in (b"{}", b"[]"))

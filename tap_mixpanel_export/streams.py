@@ -27,6 +27,7 @@ from singer_sdk.singerlib.messages import StateMessage
 
 from tap_mixpanel_export.api.rate_limit import QueryLimiter, until
 from tap_mixpanel_export.errors import DiagnosticsError, ExportError
+from tap_mixpanel_export.kept_aside import counted
 from tap_mixpanel_export.output.messages import (
     Framer,
     Pruner,
@@ -309,10 +310,11 @@ class EventsStream(Stream):
         own = finished.counts.malformed_percent
         so_far = summary.malformed_percent(finished)
         self.logger.warning(
-            "%s: %d malformed line(s) kept in %s",
+            "%s: %d malformed line(s) kept in %s (%s)",
             finished.window,
             finished.counts.malformed,
             settings.diagnostics_dir,
+            counted(finished.counts.malformed_reasons),
         )
         # A window of its own, too: late in a long run it would be lost in what was well before.
         if max(own, so_far) > settings.error_threshold_percent:

@@ -63,3 +63,16 @@ LAYOUTS = [
     b'{"event":"a","properties":{"time":1},"x":{}}',
     b'{"x":{"y":1,"properties":{}},"event":"a","properties":{"time":1}}',
 ]
+
+
+def nested(kind, levels):
+    """An event in which so many objects or lists are in each other, and an even closing of each."""
+    begin, end = {"lists": ("[", "]"), "objects": ('{"a":', "}"), "both": ('[{"a":', "}]")}[kind]
+    # The line, and its properties.
+    inner = levels - 2
+    text = "1"
+    if kind == "both":
+        text, inner = ("[1]", inner - 1) if inner % 2 else (text, inner)
+        inner //= 2
+    text = begin * inner + text + end * inner
+    return f'{{"event":"a","properties":{{"time":1,"x":{text},"y":"[[[{{{{"}}}}'.encode()

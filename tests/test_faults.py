@@ -229,9 +229,18 @@ def test_malformed_lines_that_stay_end_the_run_when_they_cannot_be_kept(sandbox,
 
 @EACH_WINDOW
 @pytest.mark.parametrize(
-    "kind", ["malformed_line", "no_event", "no_properties", "no_time", "invalid_utf8"]
+    ("kind", "reason"),
+    [
+        ("malformed_line", "not a JSON object"),
+        ("no_event", "no `event`"),
+        ("no_properties", "no `properties`, or they are no object"),
+        ("no_time", "no usable `time`"),
+        ("invalid_utf8", "not a JSON object"),
+    ],
 )
-def test_malformed_lines_that_stay_are_kept_in_a_file(sandbox, tmp_path, kind, day):
+def test_malformed_lines_that_stay_are_kept_in_a_file(  # noqa: PLR0917 - fixtures and cases
+    sandbox, tmp_path, kind, reason, day, caplog
+):
     sandbox.add_faults(Fault(kind, day=day, times=None, lines=2))
     folder = tmp_path / "diagnostics"
     # Of the last window, half a day, two lines are more than of the others.
@@ -242,6 +251,9 @@ def test_malformed_lines_that_stay_are_kept_in_a_file(sandbox, tmp_path, kind, d
     kept = [json.loads(line) for line in file.read_text().splitlines()]
     assert [entry["days"] for entry in kept] == [f"{day}"] * 2
     assert len({entry["line"] for entry in kept}) == 1
+    assert {entry["reason"] for entry in kept} == {reason}
+    assert caplog.text.count(f"2 malformed line(s) kept in {folder} ({reason}: 2)") == 1
+    assert kept[0]["line"] not in caplog.text
 
 
 def test_too_many_malformed_lines_end_the_run_before_their_window_is_written(sandbox, tmp_path):

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import re
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
+from tap_mixpanel_export.json_text import is_closed, levels_exceed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+MAX_LEVELS = 200
+"""How deep a line may be nested, its own object included. Mixpanel's own events have five levels;
+every supported Python reads twice as many as these."""
+
+HALF_OF_LEVELS = MAX_LEVELS // 2
+"""With no more objects and no more lists than that, a line is surely not nested too deeply."""
 
 ABSENT = Raw(b"null")
 """Stands for a property that an event does not have; told from an exported null by identity."""
@@ -46,8 +56,26 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """What no event is."""
 
 
+class Malformed(str, Enum):
+    """Why a line is no event that can be used; the value says so without quoting it."""
+
+    NOT_JSON = "not a JSON object"
+    NO_EVENT = "no `event`"
+    NO_PROPERTIES = "no `properties`, or they are no object"
+    NO_TIME = "no usable `time`"
+    TOO_DEEP = "nested too deeply"
+
+
 class NotAnEventError(ValueError):
-    """A line that is not a JSON object with `event` and an object `properties`."""
+    """A line that is no event: not a JSON object with `event` and an object `properties`.
+
+    Args:
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, reason: Malformed) -> None:
+        self.reason = reason
+        super().__init__(reason.value)
 
 
 def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
@@ -63,6 +91,9 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
     values_of: Callable[[Any], tuple[Raw, ...]] = msgspec.structs.astuple
 
     def decode(line: bytes) -> Event:
+        if levels_exceed(line, MAX_LEVELS):
+            # One that is cut off is no JSON on any version.
+            raise NotAnEventError(Malformed.TOO_DEEP if is_closed(line) else Malformed.NOT_JSON)
         try:
             parts = decode_usual(line)
         except (msgspec.MsgspecError, RecursionError):
@@ -142,7 +173,8 @@ def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[
             more bytes than that.
 
     Returns:
-        The indices; fewer than lines when a line is not laid out as Mixpanel does it.
+        The indices; fewer than lines when a line is not laid out as Mixpanel does it, or has so
+        many objects in each other that it may be nested too deeply.
     """
     return [
         at + _TO_PROPERTIES
@@ -157,8 +189,13 @@ def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[
         # lines have a brace only near the end, and to look for one character is quick.
         and (
             line.find(b"}", at) > len(line) - _SECOND
-            or line.rfind(_PROPERTIES) == at + _TO_MEMBER
-            or _is_one_value(line[at + _TO_PROPERTIES : -1])
+            or (
+                (
+                    line.rfind(_PROPERTIES) == at + _TO_MEMBER
+                    or _is_one_value(line[at + _TO_PROPERTIES : -1])
+                )
+                and (line.count(b"{") <= HALF_OF_LEVELS or not levels_exceed(line, MAX_LEVELS))
+            )
         )
     ]
 
@@ -177,14 +214,18 @@ def _decode_unusual(line: bytes, properties: Sequence[str]) -> Event:
 
     msgspec refuses escapes of lone surrogates, which JavaScript clients do send.
     """
+    # The causes would quote the line.
     try:
         members = members_of(line.decode())
-        name = members["event"]
-        properties_text = members["properties"]
+    except (ValueError, RecursionError):
+        raise NotAnEventError(Malformed.NOT_JSON) from None
+    if "event" not in members:
+        raise NotAnEventError(Malformed.NO_EVENT)
+    name, properties_text = members["event"], members.get("properties", "")
+    try:
         values = members_of(properties_text)
-    except (ValueError, KeyError, RecursionError) as error:
-        # The cause would quote the line.
-        raise NotAnEventError("not a JSON object with `event` and `properties`") from error
+    except ValueError:
+        raise NotAnEventError(Malformed.NO_PROPERTIES) from None
     return Event(
         name.encode(),
         properties_text.encode(),

@@ -19,7 +19,7 @@ from tap_mixpanel_export.records.converters import (
 )
 from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.fast import BlockMaker
-from tap_mixpanel_export.records.parsing import ABSENT, NotAnEventError, event_decoder
+from tap_mixpanel_export.records.parsing import ABSENT, Malformed, NotAnEventError, event_decoder
 from tap_mixpanel_export.xdm.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -214,10 +214,10 @@ class RecordMaker:
             number = Decimal(time.decode())
             if number.adjusted() > _MOST_DIGITS:
                 # The integer of 1e400 has 401 digits, that of 1e999999999 does not fit in memory.
-                raise NotAnEventError("no usable `time`")
+                raise NotAnEventError(Malformed.NO_TIME)
             return self._instants.render(int(number.to_integral_value("ROUND_FLOOR")))
         except (InvalidOperation, ValueError) as error:
-            raise NotAnEventError("no usable `time`") from error
+            raise NotAnEventError(Malformed.NO_TIME) from error
 
 
 def _processed(text: bytes) -> int | None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.api.incomplete import TAIL_BYTES, check_line, not_an_export
 from tap_mixpanel_export.errors import MalformedLinesError, printable
+from tap_mixpanel_export.kept_aside import counted, percent_of
 from tap_mixpanel_export.records.duplicates import Repeats
 from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.fast import RecordBlock
-from tap_mixpanel_export.records.parsing import NotAnEventError, event_decoder
+from tap_mixpanel_export.records.parsing import Malformed, NotAnEventError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,8 @@ _CLOCK_TOLERANCE_MS = 60_000
 # A run of blank lines is one match, however long it is.
 _BLANK_LINES = re.compile(rb"^[ \t\r\n]*\n", re.MULTILINE)
 
-_decode_event = event_decoder(())
+# What an event can be that came whole all the same.
+_WHOLE = frozenset({Malformed.NO_TIME, Malformed.TOO_DEEP})
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Counts:
         received: Bytes as transferred.
         lines: Events in the response.
         malformed: Lines that are no events.
+        malformed_reasons: The same by the reason why.
         skipped: Events that are not written, by the reason why.
         late: Events before the bookmark that are written.
         duplicates: Copies of events of the same window that are not written.
@@ -53,6 +56,7 @@ class Counts:
     received: int = 0
     lines: int = 0
     malformed: int = 0
+    malformed_reasons: Counter[str] = field(default_factory=Counter)
     skipped: Counter[Skip] = field(default_factory=Counter)
     late: int = 0
     duplicates: int = 0
@@ -63,8 +67,7 @@ class Counts:
     @property
     def malformed_percent(self) -> float:
         """Share of malformed lines."""
-        lines = self.lines + self.malformed
-        return 100 * self.malformed / lines if lines else 0.0
+        return percent_of(self.malformed, self.lines + self.malformed)
 
 
 class Response:
@@ -103,6 +106,7 @@ class Response:
         self._show = show
         self._names = names
         self._broken: bytes | None = None
+        self._reason = Malformed.NOT_JSON
         self._tail = bytearray()
 
     def __enter__(self) -> Self:
@@ -152,23 +156,23 @@ class Response:
             return
         if self._broken is not None:
             self._mend(line)
-        elif not self._is_event(line):
-            self._suspect(line)
+        elif (reason := self._take_event(line)) is not None:
+            self._suspect(line, reason)
 
-    def _is_event(self, line: bytes) -> bool:
-        """Whether a line is an event; if so, its record is spooled."""
+    def _take_event(self, line: bytes) -> Malformed | None:
+        """Spool the record of a line; if it is no event, say why not."""
         if not _is_utf8(line):
-            return False
+            return Malformed.NOT_JSON
         try:
             record = self._make.make_line(line)
-        except NotAnEventError:
-            return False
+        except NotAnEventError as error:
+            return error.reason
         if isinstance(record, Skip):
             self._store(RecordBlock(b"", (), (), (), skipped={record: 1}))
         else:
             text, key, instant, processed = record
             self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,)))
-        return True
+        return None
 
     def finish(self) -> None:
         """Check what can be checked only at the end.
@@ -180,12 +184,13 @@ class Response:
         counts = self.counts
         if self._broken is not None:
             # One that cannot be used, without a time say, ends a response as well as others do.
-            if not _is_complete_event(self._broken):
+            if self._reason not in _WHOLE:
                 raise not_an_export(bytes(self._tail), has_events=counts.lines > 0, show=self._show)
-            self._malformed.add(self._broken)
+            self._malformed.add_line(self._broken, self._reason)
         counts.malformed = self._malformed.count
+        counts.malformed_reasons = self._malformed.reasons
         if counts.malformed and not self._may_be_malformed:
-            raise MalformedLinesError(counts.malformed)
+            raise MalformedLinesError(counts.malformed, counted(counts.malformed_reasons))
         if self._repeats is not None:
             counts.duplicates = self._spool.drop(self._repeats.superseded())
         counts.records = self._spool.count - counts.duplicates
@@ -197,15 +202,15 @@ class Response:
         Mixpanel breaks an event over two lines at times: joined, they are one object.
         """
         broken, self._broken = self._broken or b"", None
-        if not self._is_event(broken + line):
-            self._malformed.add(broken)
-            if not self._is_event(line):
-                self._suspect(line)
+        if self._take_event(broken + line) is not None:
+            self._malformed.add_line(broken, self._reason)
+            if (reason := self._take_event(line)) is not None:
+                self._suspect(line, reason)
 
-    def _suspect(self, line: bytes) -> None:
+    def _suspect(self, line: bytes, reason: Malformed) -> None:
         """Keep a line that is no event, until the next one tells whether it belongs to it."""
         check_line(line)
-        self._broken = line
+        self._broken, self._reason = line, reason
         self._tail += line[: TAIL_BYTES - len(self._tail)] + b"\n"
 
     def _store(self, records: RecordBlock) -> None:
@@ -241,14 +246,6 @@ def _middle(block: bytes) -> int:
     half = len(block) // 2
     middle = block.rfind(b"\n", 0, half) + 1 or block.find(b"\n", half) + 1
     return 0 if middle == len(block) else middle
-
-
-def _is_complete_event(line: bytes) -> bool:
-    try:
-        _decode_event(line)
-    except NotAnEventError:
-        return False
-    return True
 
 
 def _is_utf8(text: bytes) -> bool:

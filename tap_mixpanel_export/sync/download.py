@@ -22,6 +22,7 @@ from tap_mixpanel_export.errors import (
     WideQueryError,
     WindowError,
 )
+from tap_mixpanel_export.kept_aside import counted
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.response import Response
@@ -246,8 +247,8 @@ class Downloader:
         if counts.malformed and self._job.diagnostics_dir is None:
             raise DiagnosticsError(
                 f"{counts.malformed} malformed line(s) of {counts.lines + counts.malformed} in "
-                f"{window}, twice; nothing of these days was written. Set diagnostics_dir to keep "
-                "such lines in a file and go on"
+                f"{window}, twice ({counted(counts.malformed_reasons)}); nothing of these days was "
+                "written. Set diagnostics_dir to keep such lines in a file and go on"
             )
 
     def _sleep(self, seconds: float) -> None:

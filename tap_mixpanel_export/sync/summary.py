@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tap_mixpanel_export.kept_aside import percent_of
 from tap_mixpanel_export.records.event_filter import Skip
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class RunSummary:
         """Share of malformed lines once a window is added."""
         malformed = self.malformed + finished.counts.malformed
         lines = self.lines + finished.counts.lines + malformed
-        return 100 * malformed / lines if lines else 0.0
+        return percent_of(malformed, lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Adobe's counters under Adobe's names, and what they lack."""

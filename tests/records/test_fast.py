@@ -9,10 +9,11 @@ from hashlib import sha256
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from json_texts import LAYOUTS, names, strings, values
+from json_texts import LAYOUTS, names, nested, strings, values
 
 from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.records.event_filter import EventFilter, Skip
+from tap_mixpanel_export.records.parsing import MAX_LEVELS
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.sandbox import Event
 from tap_mixpanel_export.sandbox.oddities import HOSTILE, NULL_BYTES, ODDITIES
@@ -133,6 +134,19 @@ def test_the_oddities_of_the_sandbox_are_the_same_both_ways(oddity):
     assert made is None or made == [expected, expected]
     # As an answer takes a line that is alone.
     assert (fast(maker(), line) or careful(maker(), [line])) == [expected]
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects", "both"])
+def test_what_is_nested_too_deeply_is_left_to_the_careful_way(kind):
+    good = b'{"event":"a","properties":{"time":1}}'
+    deepest = nested(kind, MAX_LEVELS)
+    for line in (
+        deepest,
+        nested("lists", 3).replace(b'"y"', b'"y":' + b"[" + b"{}," * 300 + b'[]],"z"'),
+    ):
+        assert fast(maker(), b"\n".join([good, line])) == careful(maker(), [good, line])
+    for levels in (MAX_LEVELS + 1, 990, 100_000):
+        assert maker().make_block(b"\n".join([good, nested(kind, levels), good])) is None
 
 
 def test_two_events_on_a_line_are_not_taken_for_those_of_a_blank_one():

@@ -5,13 +5,16 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from json_texts import LAYOUTS, blanks, names, objects_of, strings, values
+from json_texts import LAYOUTS, blanks, names, nested, objects_of, strings, values
 
 from tap_mixpanel_export.records.parsing import (
     ABSENT,
+    MAX_LEVELS,
+    Malformed,
     NotAnEventError,
     _decode_unusual,
     event_decoder,
+    items_of,
     members_of,
 )
 from tap_mixpanel_export.sandbox import Event
@@ -124,7 +127,7 @@ def test_the_oddities_of_the_sandbox_are_usual_lines_or_read_the_same(oddity):
 def test_what_is_no_event_is_refused_and_not_quoted(line):
     with pytest.raises(NotAnEventError) as caught:
         decode(line)
-    assert str(caught.value) == "not a JSON object with `event` and `properties`"
+    assert str(caught.value) in {reason.value for reason in Malformed}
 
 
 @pytest.mark.slow
@@ -164,3 +167,50 @@ def test_members_of_are_those_of_json(text, blank):
 def test_members_keep_numbers_that_python_does_not_convert():
     digits = "1" * 5000
     assert members_of(f'{{"a":{digits}}}') == {"a": digits}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"not json", Malformed.NOT_JSON),
+        (b'[{"event":"a","properties":{"time":1}}]', Malformed.NOT_JSON),
+        (b'{"event":"a","properties":{"time":1}', Malformed.NOT_JSON),
+        (b'{"event":"a","properties":{"time":1}}}', Malformed.NOT_JSON),
+        (b'{"event":"a","properties":{"time":}}', Malformed.NOT_JSON),
+        (b'{"properties":{"time":1}}', Malformed.NO_EVENT),
+        (b"{}", Malformed.NO_EVENT),
+        (b'{"event":"a"}', Malformed.NO_PROPERTIES),
+        (b'{"event":"a","properties":null}', Malformed.NO_PROPERTIES),
+        (b'{"event":"a","properties":[{"time":1}]}', Malformed.NO_PROPERTIES),
+    ],
+)
+def test_the_reason_why_a_line_is_no_event(line, reason):
+    with pytest.raises(NotAnEventError) as caught:
+        decode(line)
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects", "both"])
+def test_nesting_has_a_bound_that_no_version_of_python_sets(kind):
+    assert decode(nested(kind, MAX_LEVELS)).name == b'"a"'
+    # Python 3.14 would read the last one, 3.10 not the one before.
+    for levels in (MAX_LEVELS + 1, 990, 5_000, 100_000):
+        line = nested(kind, levels)
+        with pytest.raises(NotAnEventError) as caught:
+            decode(line)
+        assert caught.value.reason is Malformed.TOO_DEEP
+        with pytest.raises(NotAnEventError) as caught:
+            decode(line[:-3])
+        assert caught.value.reason is Malformed.NOT_JSON
+
+
+@given(st.lists(values, max_size=3).map(lambda items: f"[{','.join(items)}]"), blanks)
+@settings(max_examples=100, deadline=None)
+def test_items_of_are_those_of_json(text, blank):
+    assert [json.loads(item) for item in items_of(f"{blank}{text}{blank}")] == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1", "[1,]", "[1 2]", "[] 1", "[,1]"])
+def test_what_is_no_list_has_no_items(text):
+    with pytest.raises(ValueError):  # noqa: PT011 - of any message
+        items_of(text)

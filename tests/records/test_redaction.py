@@ -22,8 +22,8 @@ COLUMNS, _ = load_columns({})
 
 
 def parse(text):
-    """Every number as its text."""
-    return json.loads(text, parse_float=str, parse_int=str)
+    """Every number as its text; but for -0, which a column of integers has as 0."""
+    return json.loads(text, parse_float=str, parse_int=lambda t: "0" if t == "-0" else t)
 
 
 def digest(text):
@@ -153,7 +153,7 @@ def test_both_paths_to_a_record_redact_alike_and_keep_its_key(properties, remove
     ]
     redaction = Redaction({(n,) for n in removed}, {(n,) for n in hashed} | {("cart", "b")}, SALT)
     slow = maker(redaction, columns).make_line(line)
-    shown = json.loads(slow.text, parse_float=str, parse_int=str)
+    shown = parse(slow.text)
     as_is = maker(None, columns).make_line(line)
     assert slow[1:] == as_is[1:]
     for own in ("event_id", "timestamp", "event_name"):

@@ -14,6 +14,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper_base import InlineMapper
 
 from tap_mixpanel_export.errors import SettingsError
+from tap_mixpanel_export.private_files import make_private_folder
 from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
 from tap_mixpanel_export.xdm.mapper.messages import BlockReader, BlockWriter
 from tap_mixpanel_export.xdm.mapper.plan import RecordPlan
@@ -133,7 +134,7 @@ class XdmMapper(InlineMapper):
         directory = config.get("diagnostics_dir")
         if directory:
             try:
-                Path(directory).mkdir(parents=True, exist_ok=True)
+                make_private_folder(Path(directory))
             except OSError as error:
                 problems.append(f"diagnostics_dir: {directory}: {error.strerror}")
         try:

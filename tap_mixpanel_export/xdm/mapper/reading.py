@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_mixpanel_export.json_text import levels_exceed
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.surrogates import without_lone_surrogates
 
@@ -31,8 +32,6 @@ MAX_MESSAGE_LEVELS = 500
 _MAX_DIGITS = 1000
 # msgspec takes every other name for a member of a struct.
 _UNFIT_FOR_STRUCTS = re.compile(r"[\"\\\x00-\x1f]")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NO_BRACKETS = re.compile(rb"[^\[\]{}]+")
 _NESTED = b"[{"
 
 _decode_texts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -49,7 +48,7 @@ _TOO_DEEP = TooDeep()
 
 def is_too_deep(line: bytes) -> bool:
     """Tell whether a message is nested too deeply to be taken apart."""
-    return _levels_exceed(line, MAX_MESSAGE_LEVELS)
+    return levels_exceed(line, MAX_MESSAGE_LEVELS)
 
 
 def decode_members(text: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -75,7 +74,7 @@ def decode_value(text: bytes | msgspec.Raw) -> Any:
         ValueError: If the text is no JSON.
     """
     data = bytes(text)
-    if data[:1] in _NESTED and _levels_exceed(data, MAX_LEVELS):
+    if data[:1] in _NESTED and levels_exceed(data, MAX_LEVELS):
         return _TOO_DEEP
     try:
         return _decode_value(data)
@@ -86,17 +85,6 @@ def decode_value(text: bytes | msgspec.Raw) -> Any:
 
 def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= _MAX_DIGITS else Decimal(text)
-
-
-def _levels_exceed(text: bytes, most: int) -> bool:
-    if text.count(b"[") + text.count(b"{") <= most:
-        return False
-    level = 0
-    for bracket in _NO_BRACKETS.sub(b"", _STRING.sub(b"", text)):
-        level += 1 if bracket in _NESTED else -1
-        if level > most:
-            return True
-    return False
 
 
 def computable(value: Any) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_mixpanel_export.kept_aside import KeptAside, as_text, counted, percent_of
 from tap_mixpanel_export.xdm.errors import MapperRunError
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ UNREADABLE = Rejection("UNREADABLE", None)
 # Below this a few bad rows at the start of a run would be a large share of it.
 _ROWS_BEFORE_JUDGEMENT = 1000
 
-_encode = msgspec.json.Encoder().encode
-
 
 class Rejects:
     """The rejected rows of a run.
@@ -57,23 +55,19 @@ class Rejects:
     Args:
         directory: Where they are kept; None: the first one fails the run.
         threshold_percent: More than this share of all rows fails the run.
-
-    Attributes:
-        path: The file of rejected rows, None if there is none yet.
-        counts: Rejected rows by reason.
     """
 
     def __init__(self, directory: Path | None, threshold_percent: float) -> None:
-        self.path: Path | None = None
-        self.counts: Counter[Rejection] = Counter()
-        self._directory = directory
+        # One file per run: what an earlier run kept is still wanted.
+        started = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        name = f"rejected-records-{started}-{os.getpid()}.jsonl"
+        self._kept = KeptAside(None if directory is None else directory / name)
         self._threshold = threshold_percent
-        self._file: IO[bytes] | None = None
 
     @property
     def total(self) -> int:
         """How many rows were rejected."""
-        return sum(self.counts.values())
+        return self._kept.count
 
     def reject(self, rejection: Rejection, record: bytes | msgspec.Raw) -> None:
         """Count a row, and keep it.
@@ -84,20 +78,21 @@ class Rejects:
 
         Raises:
             MapperRunError: If rejected rows are not kept.
+            DiagnosticsError: If the file cannot be written.
         """
-        self.counts[rejection] += 1
-        if self._directory is None:
+        if self._kept.path is None:
             raise MapperRunError(
                 f"{rejection.code}: a record is rejected, {rejection.problem}. "
                 f"{rejection.advice}et diagnostics_dir to keep such records in a file and go on."
             )
-        row: dict[str, Any] = {"code": rejection.code, "field": rejection.field}
+        reason = f"{rejection.code} {rejection.field or rejection.problem}"
         if rejection.field is None:
-            # Its text may be no JSON; in this form every byte of it is.
-            row["text"] = bytes(record).decode("utf-8", "backslashreplace")
+            # Its text may be no JSON.
+            text = as_text(bytes(record))
+            self._kept.add(reason, code=rejection.code, field=None, text=text)
         else:
-            row["record"] = msgspec.Raw(record)
-        self._open(self._directory).write(_encode(row) + b"\n")
+            whole = msgspec.Raw(record)
+            self._kept.add(reason, code=rejection.code, field=rejection.field, record=whole)
 
     def judge(self, rows: int, *, final: bool = False) -> None:
         """Fail the run if too many rows were rejected.
@@ -109,40 +104,24 @@ class Rejects:
         Raises:
             MapperRunError: If the share is above the threshold.
         """
-        if self._file is not None:
-            self._file.flush()
+        self._kept.flush()
         if not final and rows < _ROWS_BEFORE_JUDGEMENT:
             return
-        if self.total * 100 > self._threshold * rows:
+        if percent_of(self.total, rows) > self._threshold:
             self.close()
             raise MapperRunError(
-                f"{self.total} of {rows} records were rejected ({self._fields()}), more than "
-                f"error_threshold_percent ({self._threshold:g} %) allows; they are in {self.path}."
+                f"{self.total} of {rows} records were rejected ({counted(self._kept.reasons)}), "
+                f"more than error_threshold_percent ({self._threshold:g} %) allows; they are in "
+                f"{self._kept.path}."
             )
 
     def summary(self) -> str:
         """Return what was rejected, for the log."""
-        return f"{self.total} records were rejected ({self._fields()}); they are in {self.path}."
+        return (
+            f"{self.total} records were rejected ({counted(self._kept.reasons)}); they are in "
+            f"{self._kept.path}."
+        )
 
     def close(self) -> None:
         """Complete the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _fields(self) -> str:
-        return ", ".join(
-            f"{rejection.code} {rejection.field or rejection.problem}: {count}"
-            for rejection, count in self.counts.most_common()
-        )
-
-    def _open(self, directory: Path) -> IO[bytes]:
-        if self._file is None:
-            # One file per run: what an earlier run kept is still wanted.
-            started = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-            self.path = directory / f"rejected-records-{started}-{os.getpid()}.jsonl"
-            try:
-                self._file = self.path.open("wb")
-            except OSError as error:
-                raise MapperRunError(f"diagnostics_dir: {self.path}: {error.strerror}") from error
-        return self._file
+        self._kept.close()
