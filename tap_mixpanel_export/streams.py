@@ -22,21 +22,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.messages import StateMessage
 
 from tap_mixpanel_export.api.rate_limit import QueryLimiter, until
 from tap_mixpanel_export.errors import DiagnosticsError, ExportError
 from tap_mixpanel_export.kept_aside import counted
-from tap_mixpanel_export.output.messages import (
-    Framer,
-    Pruner,
-    Transformer,
-    load_record,
-    reads_properties,
-)
+from tap_mixpanel_export.output.messages import load_record, record_serializer
+from tap_mixpanel_export.output.selection import Selection
 from tap_mixpanel_export.records.records import RecordMaker
-from tap_mixpanel_export.records.spool import Records
 from tap_mixpanel_export.sync.download import Job
 from tap_mixpanel_export.sync.progress import ProgressReport
 from tap_mixpanel_export.sync.report import RunReport
@@ -49,14 +42,16 @@ from tap_mixpanel_export.timezones import Instants
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
+    from singer_sdk import Tap
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
     from tap_mixpanel_export.config import ExportSettings
-    from tap_mixpanel_export.output.batches import BatchWriter
+    from tap_mixpanel_export.output.messages import RecordSerializer
+    from tap_mixpanel_export.output.writer import MessageWriter
+    from tap_mixpanel_export.records.spool import Records
     from tap_mixpanel_export.sync.download import FinishedWindow
     from tap_mixpanel_export.sync.windows import Bookmark
-    from tap_mixpanel_export.tap import TapMixpanelExport
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
 
@@ -72,7 +67,8 @@ class EventsStream(Stream):
 
     def __init__(
         self,
-        tap: TapMixpanelExport,
+        tap: Tap,
+        writer: MessageWriter,
         schema: dict[str, Any],
         columns: tuple[Column, ...],
         load_settings: Callable[[], ExportSettings],
@@ -80,7 +76,7 @@ class EventsStream(Stream):
         super().__init__(tap, schema=schema)
         self._columns = columns
         self._load_settings = load_settings
-        self._writer = tap.block_writer
+        self._writer = writer
         self._written = 0
 
     @cached_property
@@ -113,10 +109,10 @@ class EventsStream(Stream):
         """Write all records, and the state after each window."""
         with self.get_record_counter() as counter, self.get_sync_timer():
             if write_messages and self.ABORT_AT_RECORD_COUNT is None:
-                messages = self._messages()
+                serialize = self._serializer()
                 for finished, finish in self._windows(context):
-                    for records in self._records(finished):
-                        self._written += self._writer.write_lines(*messages(records.text))
+                    for records in self._selection.of(self._records(finished)):
+                        self._written += self._writer.write_lines(*serialize(records.text))
                         counter.increment(records.count)
                     finish()
                 return
@@ -135,13 +131,16 @@ class EventsStream(Stream):
         A file never holds records of two windows: the state says what is in complete files.
         """
         # The formats' libraries are imported by runs that write files only.
-        from tap_mixpanel_export.output.batches import write_batches  # noqa: PLC0415
+        from tap_mixpanel_export.output.batches import batch_writer, write_batches  # noqa: PLC0415
 
-        writer = self._batch_writer(batch_config)
+        writer = batch_writer(
+            batch_config, self._columns, self._selection, self.config["batch_compression_level"]
+        )
         name = f"{self.tap_name}--{self.name}"
         with self.get_record_counter() as counter, self.get_sync_timer():
             for finished, finish in self._windows(context, writer.gzip_level):
-                for url in write_batches(writer, batch_config, name, self._selected(finished)):
+                blocks = self._selection.of(self._records(finished))
+                for url in write_batches(writer, batch_config, name, blocks):
                     yield batch_config.encoding, [url]
                 counter.increment(finished.counts.records)
                 finish()
@@ -153,68 +152,18 @@ class EventsStream(Stream):
                 self._report.count(records.lines())
             yield records
 
-    def _batch_writer(self, batch_config: BatchConfig) -> BatchWriter:
-        from tap_mixpanel_export.output.batches import JsonLinesWriter, ParquetWriter  # noqa: PLC0415
-
-        if batch_config.encoding.format == "parquet":
-            return ParquetWriter(self._columns, self._selected_columns)
-        is_gzip = batch_config.encoding.compression == "gzip"
-        return JsonLinesWriter(self.config["batch_compression_level"] if is_gzip else None)
-
-    def _selected(self, finished: FinishedWindow) -> Iterator[Records]:
-        """A window's records without what is deselected inside `properties`."""
-        for records in self._records(finished):
-            prune = self._prune
-            yield records if prune is None else Records(records.count, prune(records.text))
-
-    def _messages(self) -> Callable[[bytes], tuple[bytes | memoryview, ...]]:
-        """What makes messages of records: decided once, not for each record."""
-        version, prune = self._stream_version, self._prune
-        write: Framer | Transformer = (
-            Framer(self.name, version)
-            if self._is_plain
-            else Transformer(
-                self.stream_maps,
-                version,
-                self._record_columns,
-                reads_properties=self._flattens or reads_properties(self.config.get("stream_maps")),
-            )
+    def _serializer(self) -> RecordSerializer:
+        return record_serializer(
+            self.name,
+            self._stream_version,
+            self.stream_maps,
+            self._selection.names,
+            self.config.get("stream_maps"),
         )
-        return write if prune is None else lambda text: write(prune(text))
-
-    @property
-    def _is_plain(self) -> bool:
-        maps = self.stream_maps
-        return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not self._flattens
-
-    @property
-    def _flattens(self) -> bool:
-        return any(stream_map.flattening_enabled for stream_map in self.stream_maps)
 
     @cached_property
-    def _selected_columns(self) -> frozenset[str]:
-        # What the mask does not name has its parent's value.
-        columns = self.effective_schema["properties"]
-        return frozenset(name for name in columns if self.mask["properties", name])
-
-    @cached_property
-    def _deselected_inside(self) -> list[list[str]]:
-        """Paths of what is deselected inside of columns."""
-        # A breadcrumb is ("properties", column, "properties", name, …).
-        return [
-            list(breadcrumb[1::2])
-            for breadcrumb, is_selected in self.mask.items()
-            if len(breadcrumb) > len(("properties", "column")) and not is_selected
-        ]
-
-    @cached_property
-    def _prune(self) -> Pruner | None:
-        inside = self._deselected_inside
-        return Pruner(self._record_columns, inside) if inside else None
-
-    @property
-    def _record_columns(self) -> tuple[str, ...]:
-        return ("event_id", "timestamp", *(self._selected_columns - {"event_id", "timestamp"}))
+    def _selection(self) -> Selection:
+        return Selection(self.effective_schema["properties"], self.mask)
 
     def _windows(
         self, context: Context | None, gzip_level: int | None = None
@@ -286,7 +235,7 @@ class EventsStream(Stream):
             make_records=lambda event_filter: RecordMaker(
                 self._columns,
                 Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
-                selected=self._selected_columns,
+                selected=self._selection.columns,
                 properties_as_text=as_text,
                 redaction=settings.redaction,
                 event_filter=replace(

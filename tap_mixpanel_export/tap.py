@@ -89,7 +89,7 @@ class TapMixpanelExport(Tap):
         guard_maps(self.mapper, self.config.get("stream_maps", {}))
 
     @property
-    def block_writer(self) -> MessageWriter:
+    def _block_writer(self) -> MessageWriter:
         """The writer of all messages."""
         if not isinstance(self.message_writer, MessageWriter):
             raise TypeError("the tap writes blocks of messages; use its own MessageWriter")
@@ -115,7 +115,7 @@ class TapMixpanelExport(Tap):
             properties_format="string" if writes_text(self.config) else "object",
             time_in_ms=self.config.get("time_in_ms", False),
         )
-        stream = EventsStream(self, schema, columns, self._load_settings)
+        stream = EventsStream(self, self._block_writer, schema, columns, self._load_settings)
         if self.input_catalog is not None:
             complete_catalog(self.input_catalog, stream)
         return [stream]

@@ -12,8 +12,8 @@ from unittest import mock
 from fake_time import FakeTime
 from harness import config_for
 
-from tap_mixpanel_export import streams
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
+from tap_mixpanel_export.output import messages
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.tap import TapMixpanelExport
 
@@ -33,12 +33,12 @@ def quick_taps() -> Iterator[None]:
         yield
 
 
-_MAPPED = mock.patch.object(EventsStream, "_is_plain", new=False)
+_MAPPED = mock.patch.object(messages, "is_plain", return_value=False)
 
 WAYS = {
     "": [],
     "through maps, properties as text": [_MAPPED],
-    "through maps": [_MAPPED, mock.patch.object(streams, "reads_properties", return_value=True)],
+    "through maps": [_MAPPED, mock.patch.object(messages, "reads_properties", return_value=True)],
     "through the SDK, one by one": [
         mock.patch.object(EventsStream, "ABORT_AT_RECORD_COUNT", new=10**9)
     ],

@@ -28,11 +28,11 @@ each other only.
 
 MOST_LINES_OF_A_FUNCTION = 52
 MOST_LINES_OF_A_FILE = 450
-MOST_MODULES_OF_STREAMS = 18
+MOST_MODULES_OF_STREAMS = 20
 
 # These lists get shorter only.
-STILL_LATER = {f"{PACKAGE}.streams imports {PACKAGE}.tap"}
-STILL_IN_A_CIRCLE = {f"{PACKAGE}.tap"}
+STILL_LATER: set[str] = set()
+STILL_IN_A_CIRCLE: set[str] = set()
 STILL_LONGER = {
     f"{PACKAGE}.records.records.__init__": 54,
     f"{PACKAGE}.sandbox.cli._parser": 67,

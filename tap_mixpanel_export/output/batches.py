@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from singer_sdk.helpers._batch import BatchConfig
 
+    from tap_mixpanel_export.output.selection import Selection
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
 # Bytes of text that become one row group: large enough to compress well, small enough that memory
@@ -111,6 +112,22 @@ class ParquetWriter:
             for row in rows:
                 row["timestamp"] = datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00"))
             return pa.Table.from_pylist(rows, schema=self._schema)
+
+
+def batch_writer(
+    config: BatchConfig, columns: Sequence[Column], selection: Selection, gzip_level: int
+) -> BatchWriter:
+    """The writer of the format that is asked for.
+
+    Args:
+        config: Says which.
+        columns: The mapped columns.
+        selection: Which of them are written.
+        gzip_level: Of gzipped JSON Lines, 0 to 3.
+    """
+    if config.encoding.format == "parquet":
+        return ParquetWriter(columns, selection.columns)
+    return JsonLinesWriter(gzip_level if config.encoding.compression == "gzip" else None)
 
 
 def write_batches(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 from msgspec import Raw
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.json import deserialize_json
 
 from tap_mixpanel_export.errors import MapError
@@ -16,16 +18,17 @@ from tap_mixpanel_export.output.writer import serialize
 from tap_mixpanel_export.records.lines import whole_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from singer_sdk.mapper import StreamMap
 
 # What an expression of a stream map calls a record, a record's member, and the value it replaces.
 _WHOLE_RECORD = re.compile(r"\b(_|record|self|properties)\b")
 
+RecordSerializer = Callable[[bytes], tuple["bytes | memoryview", ...]]
+"""Makes messages of records, many at once; in pieces, because they are large."""
+
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_decode_object = msgspec.json.Decoder(dict[str, Raw] | None).decode
-_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
 
 
@@ -38,7 +41,47 @@ def load_record(line: bytes) -> dict[str, Any]:
         return deserialize_json(line)
 
 
-class Framer:
+def lines_decoder(kinds: dict[str, Any]) -> Callable[[bytes], list[Any]]:
+    """A decoder of records whose columns have these types; it raises msgspec.DecodeError."""
+    record = TypedDict("Record", kinds)  # type: ignore[misc]  # its keys are settings
+    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
+        record, float_hook=Decimal
+    ).decode_lines
+    return decode
+
+
+def record_serializer(
+    stream: str,
+    version: int | None,
+    maps: Sequence[StreamMap],
+    columns: Iterable[str],
+    setting: object,
+) -> RecordSerializer:
+    """What makes messages of records: decided once for a run, not for each record.
+
+    Args:
+        stream: The stream's name.
+        version: Of the table, for targets that activate versions.
+        maps: The SDK's stream maps.
+        columns: Names of all columns that are written.
+        setting: `stream_maps`, as the user has written it.
+    """
+    if is_plain(maps):
+        return PlainSerializer(stream, version)
+    flattens = any(stream_map.flattening_enabled for stream_map in maps)
+    return MappedSerializer(
+        maps, version, columns, reads_properties=flattens or reads_properties(setting)
+    )
+
+
+def is_plain(maps: Sequence[StreamMap]) -> bool:
+    """Whether records go out as they are."""
+    return (
+        len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
+    )
+
+
+class PlainSerializer:
     """Puts records into messages as they are.
 
     Args:
@@ -61,41 +104,7 @@ class Framer:
         return self._before, memoryview(messages)[: -len(self._before)]
 
 
-class Pruner:
-    """Takes out of records what is deselected inside of columns.
-
-    Only the objects on the way to it are taken apart, and their other members stay the text that
-    they are.
-
-    Args:
-        columns: Names of all columns that are written.
-        paths: What is deselected: a column, and names inside of it, at least one.
-    """
-
-    def __init__(self, columns: Iterable[str], paths: Sequence[Sequence[str]]) -> None:
-        self._paths = paths
-        kinds: dict[str, Any] = dict.fromkeys(columns, Raw)
-        kinds |= {path[0]: dict[str, Raw] | None for path in paths if path[0] in kinds}
-        self._decode_lines = _lines_decoder(kinds)
-
-    def __call__(self, text: bytes) -> bytes:
-        """The records without it, each with its line end."""
-        try:
-            records: list[Any] = self._decode_lines(text)
-            for path in self._paths:
-                for record in records:
-                    _remove_text(record.get(path[0]), path[1:])
-            return _encode_lines(records)
-        except msgspec.DecodeError:
-            # A name with an escape of a lone surrogate, or no object where one is expected.
-            records = [load_record(line) for line in whole_lines(text)]
-        for path in self._paths:
-            for record in records:
-                _remove(record, path)
-        return b"".join(serialize(record) + b"\n" for record in records)
-
-
-class Transformer:
+class MappedSerializer:
     """Runs stream maps, flattening included, over records.
 
     Args:
@@ -118,7 +127,7 @@ class Transformer:
         kinds: dict[str, Any] = dict.fromkeys(columns, Any)
         if "properties" in kinds and not reads_properties:
             kinds["properties"] = Raw
-        self._decode_lines = _lines_decoder(kinds)
+        self._decode_lines = lines_decoder(kinds)
 
     def __call__(self, text: bytes) -> tuple[bytes]:
         """Make the messages of records, each with its line end."""
@@ -150,37 +159,5 @@ def reads_properties(stream_maps: object) -> bool:
     return isinstance(stream_maps, str) and _WHOLE_RECORD.search(stream_maps) is not None
 
 
-def _lines_decoder(kinds: dict[str, Any]) -> Callable[[bytes], list[Any]]:
-    """A decoder of records whose columns have these types; it raises msgspec.DecodeError."""
-    record = TypedDict("Record", kinds)  # type: ignore[misc]  # its keys are settings
-    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
-        record, float_hook=Decimal
-    ).decode_lines
-    return decode
-
-
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat()
-
-
-def _remove_text(members: dict[str, Raw] | None, path: Sequence[str]) -> None:
-    """Remove a member whose parents are text yet.
-
-    Raises:
-        msgspec.DecodeError: One of its parents is no object.
-    """
-    if members is None:
-        return
-    name, *rest = path
-    if not rest:
-        members.pop(name, None)
-    elif (text := members.get(name)) is not None and (inner := _decode_object(text)) is not None:
-        _remove_text(inner, rest)
-        members[name] = Raw(_encode(inner))
-
-
-def _remove(parent: Any, path: Sequence[str]) -> None:
-    for name in path[:-1]:
-        parent = parent.get(name) if isinstance(parent, dict) else None
-    if isinstance(parent, dict):
-        parent.pop(path[-1], None)

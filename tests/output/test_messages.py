@@ -1,4 +1,4 @@
-"""Blocks of records as messages: framed, pruned, mapped."""
+"""Blocks of records as messages: framed, projectd, mapped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_texts import objects_of, values
 
-from tap_mixpanel_export.output.messages import Framer, Pruner, load_record, reads_properties
+from tap_mixpanel_export.output.messages import PlainSerializer, load_record, reads_properties
+from tap_mixpanel_export.output.selection import Projection
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock, Verbatim
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,7 +27,7 @@ def block(*records):
 @pytest.mark.parametrize("version", [None, 7])
 def test_a_frame_changes_nothing_of_a_record(version):
     records = ['{"a":1.0,"b":"\\ud800"}', '{"a":1e400}', "{}"]
-    lines = b"".join(Framer("events", version)(block(*records))).split(b"\n")
+    lines = b"".join(PlainSerializer("events", version)(block(*records))).split(b"\n")
     assert lines.pop() == b""
     assert len(lines) == 3
     for line, record in zip(lines, records, strict=True):
@@ -44,28 +45,28 @@ def test_a_frame_changes_nothing_of_a_record(version):
 )
 @settings(max_examples=200, deadline=None)
 def test_pruning_takes_out_what_is_deselected_and_nothing_else(objects, path):
-    def pruned(value, names):
+    def projectd(value, names):
         if not isinstance(value, dict) or names[0] not in value:
             return value
         if len(names) == 1:
             return {name: inner for name, inner in value.items() if name != names[0]}
         return {
-            name: pruned(inner, names[1:]) if name == names[0] else inner
+            name: projectd(inner, names[1:]) if name == names[0] else inner
             for name, inner in value.items()
         }
 
     records = [f'{{"event_id":"{n}","properties":{text}}}' for n, text in enumerate(objects)]
-    prune = Pruner(["event_id", "properties"], [["properties", *path]])
-    lines = prune(block(*records)).decode().split("\n")[:-1]
+    project = Projection(["event_id", "properties"], [["properties", *path]])
+    lines = project(block(*records)).decode().split("\n")[:-1]
     assert [parse(line) for line in lines] == [
-        pruned(parse(record), ["properties", *path]) for record in records
+        projectd(parse(record), ["properties", *path]) for record in records
     ]
 
 
 def test_what_is_not_deselected_stays_the_text_that_it_is():
     record = '{"event_id":"1","properties":{"a":{"x":1.50,"y":2},"b":12345678901234567890123}}'
-    prune = Pruner(["event_id", "properties"], [["properties", "a", "y"]])
-    assert prune(block(record)) == block(record.replace(',"y":2', ""))
+    project = Projection(["event_id", "properties"], [["properties", "a", "y"]])
+    assert project(block(record)) == block(record.replace(',"y":2', ""))
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,8 @@ def test_what_is_not_deselected_stays_the_text_that_it_is():
 )
 def test_what_is_no_object_has_no_members_to_take_out(inner):
     record = f'{{"event_id":"1","properties":{{"a":{inner}}}}}'
-    prune = Pruner(["event_id", "properties"], [["properties", "a", "x", "y"]])
-    assert [load_record(line) for line in prune(block(record)).splitlines()] == [
+    project = Projection(["event_id", "properties"], [["properties", "a", "x", "y"]])
+    assert [load_record(line) for line in project(block(record)).splitlines()] == [
         load_record(record.encode())
     ]
 
