@@ -264,3 +264,26 @@ def test_no_text_of_a_customer_acts_on_the_terminal(tmp_path, files):
     maps = json.loads(invoke("stream-maps", "--json", *good).stdout)
     assert maps == yaml.safe_load(invoke("stream-maps", *good).stdout)
     assert TITLE in maps["stream_maps"]["events"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        # What no number or list holds has a text for its field.
+        ("[" * 300 + "]" * 300, "String"),
+        ("9" * 5000, "String"),
+        ("1e999999999", "String"),
+        (r'"\ud800"', "String"),
+        (r'{"a\ude00": 1}', "Long"),
+    ],
+    ids=["deep", "digits", "exponent", "half", "name"],
+)
+def test_infer_and_preview_take_events_that_have_everything(tmp_path, value, expected):
+    path = tmp_path / "raw.jsonl"
+    event = raw({"event": "x", "properties": {"time": 1, "odd": "@", "plan": "free"}})
+    path.write_text(event.replace('"@"', value) + "\n")
+    found = json.loads(invoke("infer", "--json", "--input", str(path)).stdout)
+    types = {row["source"].split(".")[1]: row["type"] for row in found["properties"]}
+    assert types == {"plan": "String", "odd": expected}
+    result = invoke("preview", "--input", str(path))
+    assert "1 records are rejected: no value for the required field _id." in result.stdout

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.xdm.cli.infer import extended_mapping_set, propose
-from tap_mixpanel_export.xdm.cli.registry import identity_descriptors
+from tap_mixpanel_export.xdm.cli.payloads import identity_descriptors
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import bind
 from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet, SourceType, source_text

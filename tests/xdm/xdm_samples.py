@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tap_mixpanel_export.xdm.mapping.binding import Mapping, load_mapping
+from tap_mixpanel_export.xdm.mapping.binding import BoundMapping, load_mapping
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
 
 SIGN_UP = {
@@ -62,7 +62,7 @@ class Files:
         path.write_text(json.dumps(document), encoding="utf-8")
         return str(path)
 
-    def load(self, lines, fields, tenant_id: str | None = None) -> Mapping:
+    def load(self, lines, fields, tenant_id: str | None = None) -> BoundMapping:
         return load_mapping(
             self.write("mapping.json", mapping_set(*lines)),
             self.write("group.json", field_group(**fields)),
@@ -70,7 +70,7 @@ class Files:
         )
 
 
-def schema_message(mapping: Mapping | None = None) -> dict[str, Any]:
+def schema_message(mapping: BoundMapping | None = None) -> dict[str, Any]:
     return {
         "type": "SCHEMA",
         "stream": "events",

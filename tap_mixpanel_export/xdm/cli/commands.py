@@ -16,13 +16,13 @@ from rich.text import Text
 from tap_mixpanel_export.errors import printable
 from tap_mixpanel_export.xdm.cli.event_source import open_events
 from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
-from tap_mixpanel_export.xdm.cli.preview import preview as make_preview
-from tap_mixpanel_export.xdm.cli.preview import records_list, records_table, schema_table
-from tap_mixpanel_export.xdm.cli.registry import (
+from tap_mixpanel_export.xdm.cli.payloads import (
     field_group_payload,
     identity_descriptors,
     schema_payload,
 )
+from tap_mixpanel_export.xdm.cli.preview import preview as make_preview
+from tap_mixpanel_export.xdm.cli.preview import records_list, records_table, schema_table
 from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
 from tap_mixpanel_export.xdm.mapper.reading import (
     decode_members,
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_mixpanel_export.xdm.cli.event_source import EventRecord
-    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.cli.infer import Proposal
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
 # Tables in a file or pipe are for reading, too: nothing is cut off there.
@@ -91,7 +92,7 @@ def main() -> None:
 
 @main.command()
 @_with_mapping
-def check(mapping: Mapping) -> None:
+def check(mapping: BoundMapping) -> None:
     """List every problem of a mapping set; exit with 1 if there is one."""
     columns = derive_columns(mapping)
     problems = column_problems(mapping)
@@ -107,7 +108,7 @@ def check(mapping: Mapping) -> None:
 @main.command("stream-maps")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
 @_with_mapping
-def stream_maps(mapping: Mapping, *, as_json: bool) -> None:
+def stream_maps(mapping: BoundMapping, *, as_json: bool) -> None:
     """Print the stock SDK stream map of a mapping set."""
     maps = stream_map(mapping)
     for bound in skipped_lines(mapping):
@@ -125,7 +126,7 @@ def stream_maps(mapping: Mapping, *, as_json: bool) -> None:
 
 @main.command("field-group")
 @_with_mapping
-def field_group(mapping: Mapping) -> None:
+def field_group(mapping: BoundMapping) -> None:
     """Print the payload that creates the field group in the XDM Schema Registry."""
     _echo_json(field_group_payload(mapping.field_group))
 
@@ -137,7 +138,7 @@ def field_group(mapping: Mapping) -> None:
 @click.option("--schema-id", help="With --descriptors: the $id that the schema got.")
 @_with_mapping
 def schema(
-    mapping: Mapping,
+    mapping: BoundMapping,
     *,
     title: str,
     field_group_id: str | None,
@@ -157,7 +158,7 @@ def schema(
 @_with_events
 @_with_mapping
 def preview(
-    mapping: Mapping,
+    mapping: BoundMapping,
     *,
     limit: int,
     as_json: bool,
@@ -193,7 +194,7 @@ def preview(
 @_with_events
 @_with_mapping
 def infer(  # noqa: PLR0913 - one parameter per option
-    mapping: Mapping,
+    mapping: BoundMapping,
     *,
     min_share: float,
     limit: int,
@@ -216,19 +217,23 @@ def infer(  # noqa: PLR0913 - one parameter per option
             with click.open_file(path, "w", encoding="utf-8") as file:
                 file.write(text)
     if as_json:
-        rows = [
-            {
-                "source": source_text(proposal.source),
-                "destination": ".".join(proposal.destination),
-                **({} if proposal.has_column else {"column": False}),
-                "type": proposal.field.label,
-                "share": round(proposal.share, 4),
-                "types_seen": proposal.types,
-            }
-            for proposal in proposals
-        ]
-        _echo_json({"events": count, "properties": rows})
-        return
+        _echo_json({"events": count, "properties": list(map(_told, proposals))})
+    else:
+        _show(count, proposals)
+
+
+def _told(proposal: Proposal) -> JsonObject:
+    return {
+        "source": source_text(proposal.source),
+        "destination": ".".join(proposal.destination),
+        **({} if proposal.has_column else {"column": False}),
+        "type": proposal.field.label,
+        "share": round(proposal.share, 4),
+        "types_seen": proposal.types,
+    }
+
+
+def _show(count: int, proposals: list[Proposal]) -> None:
     table = Table("Property", "Events", "Types seen", "Proposed field", "Type")
     for proposal in proposals:
         table.add_row(

@@ -10,7 +10,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.xdm.cli.registry import field_group_payload
+from tap_mixpanel_export.xdm.cli.payloads import field_group_payload
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.expressions.parser import parse_expression
 from tap_mixpanel_export.xdm.expressions.tree import Attribute
@@ -28,7 +28,7 @@ from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmTy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
     from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
@@ -81,7 +81,7 @@ class Proposal:
     types: tuple[str, ...]
 
 
-def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[Proposal]]:
+def propose(mapping: BoundMapping, events: Iterable[JsonObject]) -> tuple[int, list[Proposal]]:
     """Propose lines for the properties that a mapping does not take yet.
 
     Args:
@@ -116,7 +116,7 @@ def propose(mapping: Mapping, events: Iterable[JsonObject]) -> tuple[int, list[P
     return count, proposals
 
 
-def extended_mapping_set(mapping: Mapping, proposals: Iterable[Proposal]) -> MappingSet:
+def extended_mapping_set(mapping: BoundMapping, proposals: Iterable[Proposal]) -> MappingSet:
     """Return the mapping set with the proposed lines at its end, in the form that it has."""
     return mapping.mapping_set.extended(
         [
@@ -132,7 +132,7 @@ def extended_mapping_set(mapping: Mapping, proposals: Iterable[Proposal]) -> Map
     )
 
 
-def extended_field_group(mapping: Mapping, proposals: Iterable[Proposal]) -> JsonObject:
+def extended_field_group(mapping: BoundMapping, proposals: Iterable[Proposal]) -> JsonObject:
     """Return the registry's payload of the field group with the proposed leaves."""
     root = mapping.field_group.root
     tenant = "_" + mapping.tenant_id
@@ -219,7 +219,7 @@ def _common(types: Counter[XdmType]) -> XdmType:
     return XdmType.STRING
 
 
-def _mapped_sources(mapping: Mapping) -> set[Path]:
+def _mapped_sources(mapping: BoundMapping) -> set[Path]:
     paths = {bound.line.source_path for bound in mapping.lines if bound.line.source_path}
     # An expression that is a path and nothing else is one of those without a column.
     for bound in mapping.lines:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_mixpanel_export.xdm.cli.event_source import EventRecord
-    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
 
 # A whole expression, a long list.
 _CELL_CHARACTERS = 4096
@@ -41,7 +41,7 @@ class Preview:
     unconverted: Counter[str]
 
 
-def preview(mapping: Mapping, events: Iterator[EventRecord], limit: int = 10) -> Preview:
+def preview(mapping: BoundMapping, events: Iterator[EventRecord], limit: int = 10) -> Preview:
     """Map the first events.
 
     Args:
@@ -66,7 +66,7 @@ def preview(mapping: Mapping, events: Iterator[EventRecord], limit: int = 10) ->
     return result
 
 
-def schema_table(mapping: Mapping) -> Table:
+def schema_table(mapping: BoundMapping) -> Table:
     """Return a table of the mapped fields."""
     table = Table("Field", "Type", "Required", "Source", title="Schema")
     required = mapping.field_group.root.required
@@ -82,7 +82,7 @@ def schema_table(mapping: Mapping) -> Table:
     return table
 
 
-def records_table(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
+def records_table(mapping: BoundMapping, records: list[dict[str, Any]]) -> Table:
     """Return a table with one row per record and one column per field that any of them has."""
     fields = [
         bound.destination
@@ -97,7 +97,7 @@ def records_table(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
     return table
 
 
-def records_list(mapping: Mapping, records: list[dict[str, Any]]) -> Table:
+def records_list(mapping: BoundMapping, records: list[dict[str, Any]]) -> Table:
     """Return the records below each other, one row per field: for terminals that are narrow."""
     table = Table(title=f"First {len(records)} records")
     table.add_column("Field", overflow="fold")

@@ -5,8 +5,8 @@ Nothing is imported for them, and no grammar built, before the first one is comp
 
 from __future__ import annotations
 
+from tap_mixpanel_export.xdm.errors import EvaluationError, ExpressionError
 from tap_mixpanel_export.xdm.expressions.compiler import Expression, compile_expression
-from tap_mixpanel_export.xdm.expressions.errors import EvaluationError, ExpressionError
 
 __all__ = [
     "EvaluationError",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lark import Token, Transformer
 
-from tap_mixpanel_export.xdm.expressions.errors import ExpressionError
+from tap_mixpanel_export.xdm.errors import ExpressionError
 from tap_mixpanel_export.xdm.expressions.paths import (
     RESERVED_WORDS,
     split_path,

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.xdm.errors import ValueRefusedError
+from tap_mixpanel_export.xdm.errors import EvaluationError, ExpressionError, ValueRefusedError
 from tap_mixpanel_export.xdm.expressions import operators
 from tap_mixpanel_export.xdm.expressions.bounds import check_json
-from tap_mixpanel_export.xdm.expressions.errors import EvaluationError, ExpressionError
 from tap_mixpanel_export.xdm.expressions.functions import check_call
 from tap_mixpanel_export.xdm.expressions.parser import parse_expression
 from tap_mixpanel_export.xdm.expressions.paths import split_path, without_root

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tap_mixpanel_export.xdm.expressions.errors import ExpressionError
+from tap_mixpanel_export.xdm.errors import ExpressionError
 from tap_mixpanel_export.xdm.expressions.paths import RESERVED_WORDS
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ _CHARACTER_HINTS = {
 @cache
 def _grammar() -> Lark:
     # Imported here: lark takes longer to import than a command takes that needs no expression.
-    from lark import Lark  # noqa: PLC0415
+    from lark import Lark  # noqa: PLC0415 - see above
 
-    from tap_mixpanel_export.xdm.expressions.builder import TreeBuilder  # noqa: PLC0415
+    from tap_mixpanel_export.xdm.expressions.builder import TreeBuilder  # noqa: PLC0415 - the same
 
     return Lark(
         Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8"),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_mixpanel_export.xdm.mapper.messages import Message
-    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
 
 STREAM_IN = "events"
 STREAM_OUT = "mixpanel_experience_events"
@@ -96,7 +96,7 @@ class XdmMapper(InlineMapper):
 
     def __init__(self, **kwargs: Any) -> None:
         """Check all settings and compile the mapping, before any message is read."""
-        self._mapping: Mapping | None = None
+        self._mapping: BoundMapping | None = None
         super().__init__(**kwargs)
         directory = self.config.get("diagnostics_dir")
         self._rejects = Rejects(

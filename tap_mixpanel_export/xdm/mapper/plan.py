@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from tap_mixpanel_export.xdm.expressions import Expression
-    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
     from tap_mixpanel_export.xdm.schema.convert import Converter
 
 # The Python type of decoded values that a field without further constraints takes as they are.
@@ -103,7 +103,9 @@ class RecordPlan:
         unconverted: Counts, by destination, the values that do not fit (MAPPER-3700-400).
     """
 
-    def __init__(self, mapping: Mapping, columns: Iterable[str], unconverted: Counter[str]) -> None:
+    def __init__(
+        self, mapping: BoundMapping, columns: Iterable[str], unconverted: Counter[str]
+    ) -> None:
         self._unconverted = unconverted
         self._root = mapping.field_group.root
         self._required = sorted(self._root.required)

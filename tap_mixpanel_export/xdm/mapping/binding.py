@@ -1,7 +1,7 @@
 """A mapping set bound to a field group: every line has a field, every expression compiles.
 
-Whoever has a `Mapping` need not check anything again: the tap's columns, the mapper's plan, the
-stock stream map and the registry payloads all derive from one.
+Whoever has a `BoundMapping` need not check anything again: the tap's columns, the mapper's plan,
+the stock stream map and the registry payloads all derive from one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BoundLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class BoundMapping:
     """A checked mapping.
 
     Attributes:
@@ -66,7 +66,7 @@ def load_mapping(
     mapping_file: str | PathLike[str] | None = None,
     field_group_file: str | PathLike[str] | None = None,
     tenant_id: str | None = None,
-) -> Mapping:
+) -> BoundMapping:
     """Read and bind both files.
 
     Args:
@@ -94,7 +94,9 @@ def load_mapping(
     return bind(mapping_set, field_group, tenant_id)
 
 
-def bind(mapping_set: MappingSet, field_group: FieldGroup, tenant_id: str | None = None) -> Mapping:
+def bind(
+    mapping_set: MappingSet, field_group: FieldGroup, tenant_id: str | None = None
+) -> BoundMapping:
     """Find the field of every line, and compile and convert what can be before any record.
 
     Args:
@@ -133,10 +135,10 @@ def bind(mapping_set: MappingSet, field_group: FieldGroup, tenant_id: str | None
             lines.append(bound)
     if problems:
         raise MappingError(problems)
-    return Mapping(mapping_set, group, tenant, tuple(lines))
+    return BoundMapping(mapping_set, group, tenant, tuple(lines))
 
 
-def with_required_lines(mapping: Mapping) -> Mapping:
+def with_required_lines(mapping: BoundMapping) -> BoundMapping:
     """Return the mapping with lines for `_id` and `timestamp` if it has none.
 
     Adobe's own mapping of this source lacks both, and the platform rejects rows without them; the

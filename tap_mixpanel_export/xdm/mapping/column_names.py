@@ -12,7 +12,7 @@ from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
 
 MAX_NAME_BYTES = 63
 """What PostgreSQL keeps of a name."""
@@ -23,7 +23,7 @@ def column_key(name: str) -> str:
     return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").casefold()
 
 
-def column_problems(mapping: Mapping) -> list[str]:
+def column_problems(mapping: BoundMapping) -> list[str]:
     """Return what databases would not take of the columns that a mapping makes, one sentence each.
 
     Args:

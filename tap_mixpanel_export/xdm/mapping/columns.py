@@ -10,7 +10,7 @@ from tap_mixpanel_export.xdm.expressions.paths import print_path
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
     from tap_mixpanel_export.xdm.schema.field import XdmField
 
 EVENT_NAME = ("event_name",)
@@ -48,7 +48,7 @@ class Column:
     field: XdmField
 
 
-def derive_columns(mapping: Mapping) -> tuple[Column, ...]:
+def derive_columns(mapping: BoundMapping) -> tuple[Column, ...]:
     """Return one column per source of the mapping's `ATTRIBUTE` lines, in their order.
 
     The first line of a source decides the type.

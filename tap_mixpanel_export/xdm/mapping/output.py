@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
 
 
-def output_schema(mapping: Mapping) -> dict[str, Any]:
+def output_schema(mapping: BoundMapping) -> dict[str, Any]:
     """Return the closed JSON Schema of the records that a mapping makes.
 
     Fields of the target that no line fills are left out: loaders make a column of each. Required

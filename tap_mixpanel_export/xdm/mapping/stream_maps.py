@@ -20,7 +20,7 @@ from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
 
 STREAM = "events"
 
@@ -36,7 +36,7 @@ _CASTS = {
 _NESTED = frozenset({XdmType.ARRAY, XdmType.OBJECT, XdmType.MAP})
 
 
-def stream_map(mapping: Mapping) -> dict[str, object]:
+def stream_map(mapping: BoundMapping) -> dict[str, object]:
     """Return the stream map of the stream `events`.
 
     Args:
@@ -80,7 +80,7 @@ def stream_map(mapping: Mapping) -> dict[str, object]:
     return {STREAM: entries}
 
 
-def skipped_lines(mapping: Mapping) -> list[BoundLine]:
+def skipped_lines(mapping: BoundMapping) -> list[BoundLine]:
     """Return the lines that only `map-mixpanel-xdm` can compute: expressions."""
     return [bound for bound in mapping.lines if bound.expression is not None]
 

@@ -17,7 +17,7 @@ import msgspec
 
 from tap_mixpanel_export.xdm.booleans import boolean_of_word
 from tap_mixpanel_export.xdm.dates.instants import iso_text, rfc3339_text
-from tap_mixpanel_export.xdm.dates.reading import read_date
+from tap_mixpanel_export.xdm.dates.parsing import read_date
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.regular_expressions import compiled
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds

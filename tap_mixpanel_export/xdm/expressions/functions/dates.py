@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.timezones import of_milliseconds
 from tap_mixpanel_export.xdm.dates.instants import instant, zone
+from tap_mixpanel_export.xdm.dates.parsing import date_reader, read_date
 from tap_mixpanel_export.xdm.dates.patterns import date_format
-from tap_mixpanel_export.xdm.dates.reading import date_reader, read_date
 from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import kind, text, whole

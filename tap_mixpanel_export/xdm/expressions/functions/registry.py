@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_mixpanel_export.xdm.expressions.errors import ExpressionError
+from tap_mixpanel_export.xdm.errors import ExpressionError
 from tap_mixpanel_export.xdm.expressions.tree import Literal
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, CLASS_I
 from tap_mixpanel_export.xdm.schema.field import FORMATS, XdmField, XdmType
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import Mapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
     from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
@@ -65,7 +65,7 @@ def field_group_payload(group: FieldGroup) -> JsonObject:
 
 
 def schema_payload(
-    mapping: Mapping, *, title: str = "Mixpanel events", field_group_id: str | None = None
+    mapping: BoundMapping, *, title: str = "Mixpanel events", field_group_id: str | None = None
 ) -> JsonObject:
     """Return the payload that creates the schema: the class and the field group together.
 
@@ -88,7 +88,7 @@ def schema_payload(
     }
 
 
-def identity_descriptors(mapping: Mapping, schema_id: str | None = None) -> list[JsonObject]:
+def identity_descriptors(mapping: BoundMapping, schema_id: str | None = None) -> list[JsonObject]:
     """Return one payload per destination that identifies a person.
 
     Args:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from xdm_samples import Files, attribute
 
-from tap_mixpanel_export.xdm.cli.registry import (
+from tap_mixpanel_export.xdm.cli.payloads import (
     field_group_payload,
     field_payload,
     identity_descriptors,

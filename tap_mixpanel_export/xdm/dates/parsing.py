@@ -134,7 +134,7 @@ def _hour(numbers: dict[str, int], found: dict[str, tuple[Field, str]]) -> int:
         return numbers["h"] % 12 + (12 if afternoon else 0)
     hour = numbers.get("H", 0)
     # 24 is how `k`, hours from 1 to 24, writes midnight.
-    return 0 if hour == 24 and found["H"][0].letter == "k" else hour  # noqa: PLR2004
+    return 0 if hour == 24 and found["H"][0].letter == "k" else hour  # noqa: PLR2004 - hours
 
 
 date_reader = lru_cache(maxsize=256)(DateReader)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import functions
+from tap_mixpanel_export.xdm.expressions import ExpressionError, compile_expression
+from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_lists_the_functions_that_there_are():
+    assert functions.render(README) == README, "run python -m docs"
+    told = set(re.findall(r"`(?:\w+\.)?(\w+)\([^`]*\)`", functions.functions_table()))
+    assert told == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("call", re.findall(r"`([^`]+)`", functions.functions_table()))
+def test_each_is_called_as_listed(call):
+    name = call.split("(")[0].split(".")[-1]
+    arguments = re.sub(r"\b[A-Z][A-Z_0-9]*…?", "a", call)
+    try:
+        compile_expression(arguments)
+    except ExpressionError as error:
+        # The one kind of argument that has to be a text.
+        assert "has to be a text in quotes" in str(error), name  # noqa: PT017 - either outcome is right
