@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 # `--about` does not tell whose a setting is: these beginnings are the SDK's.
-_OF_THE_SDK = ("stream_map", "faker_config", "flattening_", "batch_config")
+_OF_THE_SDK = ("stream_map", "faker_config", "flattening_", "batch_config", "emit_")
 
 
 def about() -> dict[str, Any]:

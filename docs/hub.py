@@ -38,7 +38,8 @@ _FOR_THE_HUB: dict[str, Any] = {
         "Try it without an account: `mixpanel-sandbox -- meltano run tap-mixpanel-export "
         "target-jsonl` runs it against a local stand-in for Mixpanel."
     ),
-    "pip_url": "tap-mixpanel-export",
+    # Its name will do when there is a release on PyPI.
+    "pip_url": f"git+{_SOURCE}.git",
     # What a community tap starts with.
     "quality": "silver",
     "repo": _SOURCE,
@@ -68,7 +69,7 @@ def definition(told: dict[str, Any]) -> dict[str, Any]:
         "capabilities": sorted(told["capabilities"]),
         "description": told["description"],
         "name": told["name"],
-        "settings": _settings(told["settings"]["properties"]),
+        "settings": settings(told["settings"]["properties"]),
     }
 
 
@@ -77,23 +78,28 @@ def render(defined: dict[str, Any]) -> str:
     return yaml.safe_dump(defined, sort_keys=True, allow_unicode=True, width=100)
 
 
-def _settings(properties: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    settings: list[dict[str, Any]] = []
+def settings(properties: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:
+    """List settings as the Hub does: the members of an object are settings of their own.
+
+    Args:
+        properties: JSON schema of each.
+        prefix: What their names begin with.
+    """
+    found: list[dict[str, Any]] = []
     for name, schema in properties.items():
         # Names with underscores around them are patterns of the SDK, no settings.
         inner = {key: value for key, value in schema.get("properties", {}).items() if key[0] != "_"}
         if inner:
-            # The Hub writes the members of an object as settings of their own.
-            settings += _settings(inner, f"{prefix}{name}.")
+            found += settings(inner, f"{prefix}{name}.")
         else:
-            settings.append(_setting(prefix + name, schema))
-    return settings
+            found.append(_setting(prefix + name, schema))
+    return found
 
 
 def _setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     setting = {
         "description": schema["description"],
-        "kind": kind_of(schema),
+        "kind": _kind_of(schema),
         "label": schema["title"],
         "name": name,
     }
@@ -104,12 +110,7 @@ def _setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return setting
 
 
-def kind_of(schema: dict[str, Any]) -> str:
-    """Name a setting's kind as the Hub and Meltano do.
-
-    Args:
-        schema: What `--about` says of it.
-    """
+def _kind_of(schema: dict[str, Any]) -> str:
     if schema.get("secret"):
         return "password"
     if "enum" in schema:

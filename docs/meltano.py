@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from docs.about import is_own
-from docs.hub import kind_of
+from docs.hub import settings
 
 TARGET = Path(__file__).resolve().parents[1] / "meltano.yml"
 
@@ -36,16 +35,16 @@ def declaration(told: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, dict[str, Any]] = told["settings"]["properties"]
     return {
         "capabilities": list(told["capabilities"]),
-        "settings": [_setting(n, schema) for n, schema in properties.items() if is_own(n)],
+        "settings": [_setting(setting) for setting in settings(properties)],
     }
 
 
-def _setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    setting: dict[str, Any] = {"name": name}
-    kind = kind_of(schema)
+def _setting(of_the_hub: dict[str, Any]) -> dict[str, Any]:
+    setting: dict[str, Any] = {"name": of_the_hub["name"]}
+    kind = of_the_hub["kind"]
     if kind not in _WITHOUT_KIND:
         setting["kind"] = kind
-    if schema.get("secret"):
+    if kind == "password":
         setting["sensitive"] = True
     return setting
 

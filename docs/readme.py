@@ -1,4 +1,4 @@
-"""Writes the table of settings into the README from what the tap says about itself.
+"""Writes what the README says about settings, from what the tap says about itself.
 
 To be run as `python -m docs` whenever a setting changes; a test compares.
 """
@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
+import yaml
+
+from docs import hub, meltano
 from docs.about import is_own
+from tap_mixpanel_export.config.unknown import OLD_SETTINGS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
-_PLACE = re.compile(r"(<!-- settings: .*? -->\n).*?(<!-- end of settings -->)", re.DOTALL)
+_PLACE = r"(<!-- {0}: .*? -->\n).*?(<!-- end of {0} -->)"
 
 
 def settings_table(told: dict[str, Any]) -> str:
@@ -37,19 +42,45 @@ def settings_table(told: dict[str, Any]) -> str:
 
 
 def render(readme: str, told: dict[str, Any]) -> str:
-    """Return a README with the table of today.
+    """Return a README with what is true today.
 
     Args:
         readme: Its text.
         told: What `--about` printed.
 
     Raises:
-        ValueError: The marks between which the table stands are not there.
+        ValueError: Marks between which something stands are not there.
     """
-    text, count = _PLACE.subn(lambda m: f"{m[1]}\n{settings_table(told)}\n\n{m[2]}", readme)
-    if count != 1:
-        raise ValueError("the README has no place for the settings")
-    return text
+    for name, written in (
+        ("settings", settings_table(told)),
+        ("declaration", f"```yaml\n{extractor(told)}```"),
+        ("old settings", migration_table()),
+    ):
+        place = re.compile(_PLACE.format(name), re.DOTALL)
+        readme, count = place.subn(lambda m, text=written: f"{m[1]}\n{text}\n\n{m[2]}", readme)
+        if count != 1:
+            raise ValueError(f"the README has no place for its {name}")
+    return readme
+
+
+def extractor(told: dict[str, Any]) -> str:
+    """Return what a person adds to `meltano.yml`.
+
+    Args:
+        told: What `--about` printed.
+    """
+    defined = hub.definition(told)
+    own = {name: defined[name] for name in ("name", "namespace", "pip_url", "executable")}
+    text = yaml.safe_dump(
+        [{**own, **meltano.declaration(told)}], sort_keys=False, default_flow_style=None, width=100
+    )
+    return f"plugins:\n  extractors:\n{indent(text, '  ')}"
+
+
+def migration_table() -> str:
+    """Return what settings of other taps are called here, as a table."""
+    rows = [f"| `{there}` | {here} |" for there, here in OLD_SETTINGS.items()]
+    return "\n".join(["| there | here |", "|---|---|", *rows])
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
 from tap_mixpanel_export.bounded_maps import bound_maps
 from tap_mixpanel_export.catalog import complete_catalog, read_catalog
@@ -47,6 +48,13 @@ class TapMixpanelExport(Tap):
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - of the class
         """Settings of the environment; the SDK ends with a traceback on an integer that is none."""
         return read_environment(cls._whole_schema()["properties"], cls._env_var_prefix)
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's settings, also the one that it reads and does not declare."""
+        super().append_builtin_config(config_jsonschema)
+        for name, schema in EMIT_ACTIVATE_VERSION_CONFIG["properties"].items():
+            config_jsonschema["properties"].setdefault(name, schema)
 
     @classmethod
     def _whole_schema(cls) -> dict[str, Any]:

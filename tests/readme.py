@@ -22,7 +22,25 @@ README = ROOT / "README.md"
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
+ADDRESS = "git+https://github.com/tap-mixpanel-export/tap-mixpanel-export.git"
+"""What the README has Meltano and pip install."""
+
+OWN_PROJECT = "tests/test_own_project.py"
+
 ELSEWHERE = {
+    "git clone https://github.com/tap-mixpanel-export/tap-mixpanel-export.git": (
+        OWN_PROJECT,
+        "the_clone_of_the_readme",
+    ),
+    "cd tap-mixpanel-export": (OWN_PROJECT, "the_clone_of_the_readme"),
+    "meltano init my-project && cd my-project": (OWN_PROJECT, '"meltano init my-project"'),
+    "meltano add --plugin-type extractor tap-mixpanel-export --from-ref "
+    "../tap-mixpanel-export/hub/tap-mixpanel-export.yml": (
+        OWN_PROJECT,
+        '"meltano add --plugin-type extractor"',
+    ),
+    # From the Hub, which is not there without a network; the plugin is that of `meltano.yml`.
+    "meltano add --plugin-type loader target-jsonl": ("meltano.yml", "name: target-jsonl"),
     "pip install uv && uv run mixpanel-sandbox -- meltano run tap-mixpanel-export target-jsonl": (
         "tests/test_package.py",
         '"meltano", "run", "tap-mixpanel-export", "target-jsonl"',
@@ -131,9 +149,9 @@ class Follower:
 
     def _add_to_project(self, lines: dict[str, Any]) -> None:
         plugins = [p for kind in lines.get("plugins", {}).values() for p in kind]
-        new = [plugin for plugin in plugins if plugin.get("pip_url") == "tap-mixpanel-export"]
+        new = [plugin for plugin in plugins if plugin.get("pip_url") == ADDRESS]
         if new:
-            # It is for a project of one's own, and with a path until there is a release.
+            # It is for a project of one's own. tests/test_own_project.py takes the address itself.
             self._folder = self.root / "own"
             self._folder.mkdir()
             self._write_project(_EMPTY_PROJECT)

@@ -16,6 +16,7 @@ from readme import ELSEWHERE, Follower, blocks, prose, read
 from docs import readme as generator
 from docs.about import about
 from tap_mixpanel_export.config import HOSTS
+from tap_mixpanel_export.config.unknown import OLD_SETTINGS
 from tap_mixpanel_export.records import duplicates as repeats
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 from tap_mixpanel_export.sync import download
@@ -163,6 +164,8 @@ def table(chapter: str, heading: str) -> list[list[str]]:
 def test_every_name_in_the_text_is_one_of_the_project(told):
     columns = {column.name for column in derive_columns(load_mapping())}
     others = table("Authentication", "there")
+    old = {name.partition(":")[0] for row in others for name in code(row[0])}
+    assert old == set(OLD_SETTINGS)
     known = {
         *told["settings"]["properties"],
         *XdmMapper.config_jsonschema["properties"],
@@ -175,7 +178,7 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "FIELD_GROUP_ID",
         "SCHEMA_ID",
         # Of the other tap, of loaders, of Meltano and of requests.
-        *(name.partition(":")[0] for row in others for name in code(row[0])),
+        *old,
         "do_timestamp_file",
         "file_naming_scheme",
         "overwrite_behavior",

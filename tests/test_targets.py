@@ -176,6 +176,12 @@ def test_the_query_of_the_readme_counts_events_per_day(loader, runs):
         assert loaded.per_day[loader] == [f"{day} {n}" for day, n in sorted(counts.items())]
 
 
+def test_a_property_is_read_as_the_readme_says(project, runs):
+    cities = Counter(row.properties.get("$city") for row in runs[1].truth.values())
+    found = ask_duckdb(project, (FOLDER / "property.sql").read_text())
+    assert {city: int(count) for city, count in found} == cities
+
+
 @pytest.mark.parametrize("query", sorted(QUERIES.iterdir()), ids=lambda path: path.name)
 def test_the_readme_shows_the_queries(query):
     assert query.read_text().strip() in README.read_text(encoding="utf-8")
@@ -188,7 +194,7 @@ def test_the_plugins_of_the_readme_are_the_tested_ones():
     for block in re.findall(r"```yaml\n(.*?)```", told, re.DOTALL):
         shown |= plugins_of(block)
     # The tap itself, and the loader of the main job, are in the project file of this repository.
-    special = tested.keys() - {TAP, "target-jsonl", "target-csv", "target-duckdb"}
+    special = tested.keys() - {TAP, "target-jsonl"}
     assert {name: shown.get(name) for name in special} == {n: tested[n] for n in special}
     assert (FOLDER / "keep-state.sh").read_text() in told
 
