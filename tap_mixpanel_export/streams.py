@@ -13,9 +13,10 @@ signatures, and the SDK is pinned to its minor version.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from contextlib import closing
-from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,16 @@ from tap_mixpanel_export.kept_aside import counted
 from tap_mixpanel_export.output.messages import load_record, record_serializer
 from tap_mixpanel_export.output.selection import Selection
 from tap_mixpanel_export.records.records import RecordMaker
-from tap_mixpanel_export.sync.download import Job
+from tap_mixpanel_export.sync.download import RunContext
+from tap_mixpanel_export.sync.lags import zone_advice
+from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
 from tap_mixpanel_export.sync.progress import ProgressReport
 from tap_mixpanel_export.sync.report import RunReport
-from tap_mixpanel_export.sync.scheduler import Engine
+from tap_mixpanel_export.sync.scheduler import Scheduler
 from tap_mixpanel_export.sync.server_clock import ServerClock
-from tap_mixpanel_export.sync.state import REPLICATION_KEY, read_bookmark, write_bookmark
+from tap_mixpanel_export.sync.state_file import REPLICATION_KEY, read_bookmark, write_bookmark
 from tap_mixpanel_export.sync.summary import RunSummary
+from tap_mixpanel_export.sync.windows import to_milliseconds
 from tap_mixpanel_export.timezones import Instants
 
 if TYPE_CHECKING:
@@ -94,11 +98,10 @@ class EventsStream(Stream):
 
     def get_records(self, context: Context | None) -> Iterable[Record]:
         """All records, as dictionaries; the state moves as windows finish."""
-        for finished, finish in self._windows(context):
+        for finished in self._windows(context):
             for records in self._records(finished):
                 for line in records.lines():
                     yield load_record(line)
-            finish()
 
     def _sync_records(
         self,
@@ -110,11 +113,10 @@ class EventsStream(Stream):
         with self.get_record_counter() as counter, self.get_sync_timer():
             if write_messages and self.ABORT_AT_RECORD_COUNT is None:
                 serialize = self._serializer()
-                for finished, finish in self._windows(context):
+                for finished in self._windows(context):
                     for records in self._selection.of(self._records(finished)):
                         self._written += self._writer.write_lines(*serialize(records.text))
                         counter.increment(records.count)
-                    finish()
                 return
             for index, record in enumerate(self.get_records(context)):
                 self._check_max_record_limit(current_record_index=index)
@@ -138,12 +140,11 @@ class EventsStream(Stream):
         )
         name = f"{self.tap_name}--{self.name}"
         with self.get_record_counter() as counter, self.get_sync_timer():
-            for finished, finish in self._windows(context, writer.gzip_level):
+            for finished in self._windows(context, writer.gzip_level):
                 blocks = self._selection.of(self._records(finished))
                 for url in write_batches(writer, batch_config, name, blocks):
                     yield batch_config.encoding, [url]
                 counter.increment(finished.counts.records)
-                finish()
 
     def _records(self, finished: FinishedWindow) -> Iterator[Records]:
         """A window's records, counted by day for a report."""
@@ -167,47 +168,51 @@ class EventsStream(Stream):
 
     def _windows(
         self, context: Context | None, gzip_level: int | None = None
-    ) -> Iterator[tuple[FinishedWindow, Callable[[], None]]]:
-        """Verified windows, each with a function to call when its records are written."""
+    ) -> Iterator[FinishedWindow]:
+        """Verified windows; when the next one is asked for, the records of the last are written."""
         settings = self._settings
         state = self.get_context_state(context)
-        bookmark = read_bookmark(state) if self.replication_method == "INCREMENTAL" else None
-        stop = threading.Event()
+        bookmark = (
+            read_bookmark(state, settings.zone)
+            if self.replication_method == "INCREMENTAL"
+            else None
+        )
         summary = RunSummary()
         with (
             closing(self._limiter(settings)) as limiter,
             ProgressReport(settings.max_queries_per_hour) as progress,
         ):
-            job = self._job(settings, bookmark, limiter, stop, gzip_level)
-            engine = Engine(
-                settings.span(bookmark), job, settings.max_concurrent_queries, progress.tick
+            run_context = self._run_context(settings, bookmark, limiter, gzip_level)
+            scheduler = Scheduler(
+                run_context, settings.max_concurrent_queries, settings.selection, progress.tick
             )
             error: BaseException | None = None
             try:
-                with closing(engine.run()) as run:
-                    for finished, checkpoint in run:
+                with closing(scheduler.run()) as run:
+                    for finished in run:
                         self._check_malformed(settings, summary, finished)
                         summary.add(finished)
-
-                        def finish(
-                            finished: FinishedWindow = finished,
-                            checkpoint: Callable[[], Bookmark | None] = checkpoint,
-                        ) -> None:
-                            summary.records += finished.counts.records
-                            progress.update(summary.windows, engine.windows_left, summary.records)
-                            self._checkpoint(context, finished, checkpoint())
-
-                        yield finished, finish
+                        yield finished
+                        summary.records += finished.counts.records
+                        progress.update(
+                            summary.windows,
+                            scheduler.windows_left,
+                            summary.records,
+                            is_sweeping=scheduler.is_sweeping,
+                        )
+                        self._checkpoint(context, finished)
             except BaseException as end:
                 error = end
                 raise
             finally:
-                stop.set()
-                summary.queries = job.queries
+                run_context.stop.set()
+                summary.queries = run_context.queries
                 summary.written = self._written
+                summary.filter_proof = run_context.late_filter.outcome
+                summary.clock = run_context.clock.describe()
                 if self._report is not None:
                     self._report.write(summary, error=_reason(error))
-        self._tell(summary)
+        self._log_summary(settings, run_context, summary)
 
     def _limiter(self, settings: ExportSettings) -> QueryLimiter:
         return QueryLimiter(
@@ -219,34 +224,40 @@ class EventsStream(Stream):
             ),
         )
 
-    def _job(
+    def _run_context(
         self,
         settings: ExportSettings,
         bookmark: Bookmark | None,
         limiter: QueryLimiter,
-        stop: threading.Event,
         gzip_level: int | None,
-    ) -> Job:
+    ) -> RunContext:
         as_text = self.schema["properties"]["properties"]["type"] == "string"
-        return Job(
-            endpoint=settings.endpoint,
+        endpoint = settings.endpoint
+        span = settings.span(bookmark)
+        return RunContext(
+            endpoint=endpoint,
             limiter=limiter,
             clock=ServerClock(),
             make_records=lambda event_filter: RecordMaker(
                 self._columns,
-                Instants(settings.zone, milliseconds=settings.endpoint.time_in_ms),
+                Instants(settings.zone, milliseconds=endpoint.time_in_ms),
                 selected=self._selection.columns,
                 properties_as_text=as_text,
                 redaction=settings.redaction,
-                event_filter=replace(
-                    event_filter, excluded=frozenset(settings.exclude_event_names)
-                ),
+                event_filter=event_filter,
             ),
-            bookmark=bookmark,
+            span=span,
+            late_filter=LateFilter(
+                span,
+                proof_fingerprint(endpoint.project_id, endpoint.region, settings.where),
+                timedelta(days=settings.filter_proof_days),
+                settings.selection,
+            ),
             where=settings.where,
+            excluded=frozenset(settings.exclude_event_names),
             deduplicate=settings.deduplicate,
             diagnostics_dir=settings.diagnostics_dir,
-            stop=stop,
+            stop=threading.Event(),
             gzip_level=gzip_level,
         )
 
@@ -274,16 +285,14 @@ class EventsStream(Stream):
                 f"{settings.diagnostics_dir}. Nothing of {finished.window} was written"
             )
 
-    def _checkpoint(
-        self, context: Context | None, finished: FinishedWindow, bookmark: Bookmark | None
-    ) -> None:
+    def _checkpoint(self, context: Context | None, finished: FinishedWindow) -> None:
         """Write the state behind the records of a window."""
         if self.replication_method != "INCREMENTAL":
             return
         state = self.get_context_state(context)
         before = dict(state)
-        if bookmark is not None:
-            write_bookmark(state, bookmark)
+        if finished.bookmark is not None:
+            write_bookmark(state, finished.bookmark, self._settings.zone)
         if state != before:
             self.state_manager.is_flushed = False
             self._write_state_message()
@@ -292,13 +301,30 @@ class EventsStream(Stream):
             # it, and a run that writes late events only would end without any.
             self._writer.write_message(StateMessage(value=self.tap_state))
 
-    def _tell(self, summary: RunSummary) -> None:
-        if summary.from_future:
+    def _log_summary(
+        self, settings: ExportSettings, run_context: RunContext, summary: RunSummary
+    ) -> None:
+        if (shift := summary.lags.shift) is not None:
             self.logger.warning(
-                "%d of %d events have a timestamp later than Mixpanel processed them: "
-                "project_timezone looks wrong (it is for projects created before 2023-01-01 only)",
+                "%s",
+                zone_advice(
+                    shift, settings.zone, settings.project_timezone, run_context.clock.first
+                ),
+            )
+        elif summary.from_future:
+            self.logger.info(
+                "%d of %d events have a timestamp later than Mixpanel processed them: the clocks "
+                "of the devices that sent them are ahead",
                 summary.from_future,
                 summary.lines,
+            )
+        if (oldest_ms := summary.seen_late.oldest_ms) is not None:
+            minutes = (to_milliseconds(run_context.clock.first) - oldest_ms) / 60_000
+            self.logger.warning(
+                "seen late: %d events, at most %.0f min after their stamp; raise "
+                "processing_delay_minutes",
+                summary.seen_late.count,
+                math.ceil(minutes),
             )
         for column, count in sorted(summary.conversion_warnings.items()):
             self.logger.warning(

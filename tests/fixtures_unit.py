@@ -73,6 +73,10 @@ def tap_output(
         for patch in WAYS[way]:
             stack.enter_context(patch)
         tap = TapMixpanelExport(config=config, catalog=catalog, state=state)
+        # This machine's clock is the service's.
+        stack.enter_context(
+            mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", sandbox.clock.now)
+        )
         binary = io.BytesIO()
         stdout = io.TextIOWrapper(binary, encoding="utf-8")
         stack.enter_context(redirect_stdout(stdout))

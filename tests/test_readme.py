@@ -20,7 +20,8 @@ from tap_mixpanel_export.config.unknown import OLD_SETTINGS
 from tap_mixpanel_export.records import duplicates as repeats
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 from tap_mixpanel_export.sync import download
-from tap_mixpanel_export.sync.windows import SAFETY_MARGIN, Planner, Span
+from tap_mixpanel_export.sync.planner import Planner
+from tap_mixpanel_export.sync.windows import Span
 from tap_mixpanel_export.timezones import load_zone, wall_to_instant
 from tap_mixpanel_export.xdm.mapper.mapper import CONVERSION_WARNING, XdmMapper
 from tap_mixpanel_export.xdm.mapper.rejects import MISSING_FIELD
@@ -34,7 +35,15 @@ UTC = timezone.utc
 # After the state that the README shows, so that time can go on from it.
 EVENING = datetime(2026, 11, 22, 20, tzinfo=UTC)
 TARGETS = ROOT / "tests" / "targets"
-STATE_KEYS = {"replication_key", "replication_key_value", "processed_before"}
+STATE_KEYS = {
+    "replication_key",
+    "replication_key_value",
+    "processed_before",
+    "exported_from",
+    "watermarks",
+    "filter_proof",
+    "known_stamps",
+}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +118,9 @@ def test_install_works_with_meltano_and_without(tmp_path, loader):
         done = follow("Install", tmp_path, sandbox, PATH=path)
     own = done.root / "own"
     assert "SECRET='quiet'" in (own / ".env").read_text()
-    assert json.loads((own / "state.json").read_text())["bookmarks"]["events"].keys() == STATE_KEYS
+    state = json.loads((own / "state.json").read_text())["bookmarks"]["events"]
+    assert {"replication_key_value", "processed_before", "exported_from"} <= state.keys()
+    assert state.keys() <= STATE_KEYS
     loaded = [json_lines(path) for path in sorted(own.glob("events-*.jsonl"))]
     rows = [row["event_id"] for run in loaded for row in run]
     assert len(set(rows)) > 2000
@@ -255,7 +266,7 @@ def queries_of_five_years() -> int:
             last_day=None,
             bookmark=None,
             lookback=timedelta(days=5),
-            max_days=30,
+            max_days=366,
         )
     )
     planner.start_clock(now)
@@ -278,8 +289,8 @@ def test_figures_in_the_text_are_those_of_the_code(told):
     claims = [
         f"(the window is asked for again, up to {download._TRIES_OF_SEVERAL_DAYS} times",
         f"({download._TRIES_OF_ONE_DAY} for one day)",
-        f"else 1 s doubling to {download._LONGEST_WAIT} s",
-        f"first request less {SAFETY_MARGIN // timedelta(minutes=1)} minutes",
+        f"else 1 s doubling to {download._LONGEST_WAIT_SECONDS} s",
+        f"`processing_delay_minutes` ({defaults['processing_delay_minutes']}",
         f"plus {repeats.ENTRY.size} bytes an event",
         f"grow up to {defaults['max_window_days']} days",
         f"the `lookback_days` ({defaults['lookback_days']}:",

@@ -266,11 +266,14 @@ def test_state_messages_come_after_the_records_they_speak_of(small):
         "STATE",
     ]
     first, last = messages_of(lines, "STATE")
-    assert first["value"]["bookmarks"]["events"] == {
+    said = {
         "replication_key": "timestamp",
         "replication_key_value": "2026-11-20T00:00:00+00:00",
         "processed_before": "2026-11-20T11:45:00+00:00",
+        "exported_from": "2026-11-19",
     }
+    bookmark = first["value"]["bookmarks"]["events"]
+    assert {name: bookmark[name] for name in said} == said
     assert last["value"]["bookmarks"]["events"]["replication_key_value"] == NOW.isoformat()
 
 

@@ -103,18 +103,19 @@ def test_the_golden_output_holds_what_the_contract_says():
     assert len(records["No insert id"]) == 2
     (sale,) = records["Item Sold"]
     assert (sale["item_id"], sale["item_price"], sale["import"]) == ("4711", "19.90", True)
-    assert messages[-1] == {
-        "type": "STATE",
-        "value": {
-            "bookmarks": {
-                "events": {
-                    "replication_key": "timestamp",
-                    "replication_key_value": "2022-11-07T20:00:00+00:00",
-                    "processed_before": "2022-11-07T19:45:00+00:00",
-                }
-            }
-        },
+    assert messages[-1]["type"] == "STATE"
+    bookmark = messages[-1]["value"]["bookmarks"]["events"]
+    stamps = bookmark.pop("known_stamps")
+    assert bookmark == {
+        "replication_key": "timestamp",
+        "replication_key_value": "2022-11-07T20:00:00+00:00",
+        "processed_before": "2022-11-07T19:45:00+00:00",
+        "exported_from": "2022-11-05",
+        "zone": "America/Los_Angeles",
     }
+    # Days of events, and when Mixpanel processed them; 0 for one that does not say.
+    assert {day for day, _ in stamps} == {"2022-11-05", "2022-11-06", "2022-11-07"}
+    assert min(stamp.value for _, stamp in stamps) == 0
 
 
 def test_a_second_run_over_nothing_new_writes_no_record_but_the_unstamped_again(run):

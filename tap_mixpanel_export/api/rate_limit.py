@@ -147,6 +147,8 @@ class QueryLimiter:
     ) -> None:
         if max_per_hour < 1:
             raise ValueError("a limit of less than one query lets none through")
+        self.max_per_hour = max_per_hour
+        """Queries in any hour."""
         self._hour = _with_margin(self.HOUR_SECONDS)
         self._limits = (
             _Limit(
@@ -227,6 +229,18 @@ class QueryLimiter:
 
         def look(ledger: Ledger, now: float) -> float:
             return max(0.0, self._next_free(ledger)[0] - now)
+
+        return self._locked(look)
+
+    def left_in_hour(self) -> int:
+        """How many of the hour's queries are left now.
+
+        Raises:
+            QuotaFileError: When the quota file cannot be used any more.
+        """
+
+        def look(ledger: Ledger, now: float) -> int:
+            return self.max_per_hour - sum(sent > now - self._hour for sent in ledger.sent)
 
         return self._locked(look)
 

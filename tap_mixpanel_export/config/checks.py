@@ -21,6 +21,7 @@ from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.config.map_checks import map_problems
 from tap_mixpanel_export.config.personal_data import load_redaction
 from tap_mixpanel_export.config.values import complete, type_problems
+from tap_mixpanel_export.sync.filter_proof import fingerprint
 from tap_mixpanel_export.sync.windows import Bookmark, Span
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
@@ -43,6 +44,8 @@ HOSTS = {
 _DEFAULT_START = timedelta(days=30)
 # More than Mixpanel is old, less than a date can be moved by.
 _LONGEST_LOOKBACK_DAYS = 100_000
+# A year.
+_LONGEST_DELAY_MINUTES = 366 * 24 * 60
 
 
 class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
@@ -90,7 +93,15 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
             bookmark=bookmark,
             lookback=self.lookback,
             max_days=self.max_window_days,
+            delay=timedelta(minutes=min(self.processing_delay_minutes, _LONGEST_DELAY_MINUTES)),
+            sweep_interval=timedelta(days=min(self.late_sweep_days, _LONGEST_LOOKBACK_DAYS)),
         )
+
+    @property
+    def selection(self) -> str | None:
+        """Fingerprint of what events are asked for; None when it is all."""
+        chosen = (self.event_names, self.exclude_event_names, self.where)
+        return fingerprint(*chosen) if any(chosen) else None
 
 
 def check_all(

@@ -102,8 +102,9 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         _setting(
             "Start date",
-            "First event time to export when there is no state: a date (2026-01-31) or "
-            "date-time. Default: 30 days ago.",
+            "First event time to export: a date (2026-01-31) or date-time. Default: 30 days "
+            "ago. Earlier than what the state was exported from: those days are exported first, "
+            "once.",
             meltano_kind="date_iso8601",
         ),
     ] = None
@@ -187,15 +188,41 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 5
+    late_sweep_days: Annotated[
+        int,
+        _setting(
+            "Sweep for late events",
+            "Every day ever exported is asked for late events once in so many days; 0: only the "
+            "look-back.",
+            ge=0,
+        ),
+    ] = 7
+    filter_proof_days: Annotated[
+        int,
+        _setting(
+            "Days that a proof holds",
+            "How long a proof that Mixpanel's filter for late events leaves out nothing is "
+            "relied on.",
+            ge=1,
+        ),
+    ] = 7
+    processing_delay_minutes: Annotated[
+        float,
+        _setting(
+            "Processing delay",
+            "How long after its processing stamp an event may take to show up in an export.",
+            ge=0,
+        ),
+    ] = 15
     max_window_days: Annotated[
         int,
         _setting(
             "Largest window",
-            "Upper bound of the days in one query.",
+            "Upper bound of the days in one query; windows get there by growing.",
             ge=1,
             le=366,
         ),
-    ] = 30
+    ] = 366
     max_concurrent_queries: Annotated[
         int,
         _setting(

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from enum import Enum
 from operator import itemgetter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,18 @@ class Skip(str, Enum):
 
 NOTHING_SKIPPED: Mapping[Skip, int] = {}
 """How many events of each kind are skipped in most blocks."""
+
+
+class EventSelector(Protocol):
+    """What chooses events: an `EventFilter`, or what looks on while one does."""
+
+    def reason_to_skip(self, instant: int, processed: int | None, name: str) -> Skip | None:
+        """Why an event is not written."""
+
+    def select(
+        self, instants: Sequence[int], processed: Sequence[int | None], names: Sequence[str]
+    ) -> tuple[Sequence[bool] | None, Mapping[Skip, int]]:
+        """Choose among the events of a block."""
 
 
 @dataclass(frozen=True, slots=True)

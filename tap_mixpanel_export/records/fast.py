@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_mixpanel_export.records.converters import ColumnCell
-    from tap_mixpanel_export.records.event_filter import EventFilter, Skip
+    from tap_mixpanel_export.records.event_filter import EventSelector, Skip
     from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.timezones import Instants
 
@@ -100,7 +100,7 @@ class BlockMaker:
         names: Sequence[str],
         record: Callable[..., Any],
         instants: Instants,
-        event_filter: EventFilter,
+        event_filter: EventSelector,
         redaction: Redaction | None,
         properties: Callable[[bytes], Raw] | None,
         convert: Callable[[ColumnCell, bytes], Raw],

@@ -25,7 +25,7 @@ from tap_mixpanel_export.xdm.errors import ConversionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_mixpanel_export.records.event_filter import Skip
+    from tap_mixpanel_export.records.event_filter import EventSelector, Skip
     from tap_mixpanel_export.records.parsing import Event
     from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.timezones import Instants
@@ -90,7 +90,7 @@ class RecordMaker:
         *,
         selected: frozenset[str] | None = None,
         properties_as_text: bool = False,
-        event_filter: EventFilter = EventFilter(),  # noqa: B008 - it is immutable
+        event_filter: EventSelector = EventFilter(),  # noqa: B008 - it is immutable
         redaction: Redaction | None = None,
     ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
@@ -157,7 +157,7 @@ class RecordMaker:
         except ValueError:
             timestamp, instant = self._render_fraction(time)
         _, distinct_id, insert_id, processed_raw, before_merge = event.values[: len(_OWN)]
-        processed = _processed(bytes(processed_raw))
+        processed = read_processed(bytes(processed_raw))
         name = plain(event.name)
         reason = self._event_filter.reason_to_skip(
             instant, processed, name.decode("utf-8", "surrogatepass")
@@ -220,7 +220,7 @@ class RecordMaker:
             raise NotAnEventError(Malformed.NO_TIME) from error
 
 
-def _processed(text: bytes) -> int | None:
+def read_processed(text: bytes) -> int | None:
     """When an event was processed; None for what is no time of any clock."""
     try:
         at = int(text) if len(text) <= _MOST_DIGITS else None

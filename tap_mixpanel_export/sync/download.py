@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import backoff
 
@@ -27,29 +27,42 @@ from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.records.spool import Spool
-from tap_mixpanel_export.sync.windows import filter_of, late_clause, to_milliseconds
+from tap_mixpanel_export.sync import server_clock
+from tap_mixpanel_export.sync.lags import Lags
+from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError, Question
+from tap_mixpanel_export.sync.observed import Observed, SeenLate
+from tap_mixpanel_export.sync.windows import Purpose, filter_of, late_clause, to_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Set as AbstractSet
+    from datetime import date, datetime
     from pathlib import Path
 
     from tap_mixpanel_export.api.client import Endpoint, Transfer
     from tap_mixpanel_export.api.rate_limit import QueryLimiter
-    from tap_mixpanel_export.records.event_filter import EventFilter
+    from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.records import RecordMaker
     from tap_mixpanel_export.records.response import Counts
+    from tap_mixpanel_export.sync.filter_proof import EventDigest
+    from tap_mixpanel_export.sync.late_filter import LateFilter
     from tap_mixpanel_export.sync.server_clock import ServerClock
-    from tap_mixpanel_export.sync.windows import Bookmark, Window
+    from tap_mixpanel_export.sync.windows import Bookmark, Span, Window
 
 logger = logging.getLogger("tap-mixpanel-export.download")
+
+_Result = TypeVar("_Result")
 
 # What fails three times in a row is often too large for the service: half of it may pass.
 _TRIES_OF_SEVERAL_DAYS = 3
 _TRIES_OF_ONE_DAY = 5
+# Without the filter it may pass, too; and a sweep can wait.
+_TRIES_OF_FILTERED = 3
+_TRIES_OF_SWEEP = 2
 
-# s. The longest wait before a try, and after a 429 that does not say how long to wait.
-_LONGEST_WAIT = 60
+# The longest wait before a try, and after a 429 that does not say how long to wait.
+_LONGEST_WAIT_SECONDS = 60
 
 
 class StoppedError(Exception):
@@ -58,15 +71,29 @@ class StoppedError(Exception):
 
 @dataclass(slots=True)
 class FinishedWindow:
-    """A verified window; its records are in the spool, which the receiver closes."""
+    """A verified window.
+
+    Attributes:
+        window: Its days.
+        spool: Its records; the receiver closes it.
+        counts: What it brought.
+        seen: Days and processing stamps of its newest events.
+        lags: How long after their timestamp its events were processed.
+        seen_late: Events that showed up later than was thought possible.
+        bookmark: What the state is to say when the records are written; None when it stays.
+    """
 
     window: Window
     spool: Spool
     counts: Counts
+    seen: AbstractSet[tuple[date, int]] = frozenset()
+    lags: Lags = field(default_factory=Lags)
+    seen_late: SeenLate = field(default_factory=SeenLate)
+    bookmark: Bookmark | None = None
 
 
 @dataclass(slots=True)
-class Job:
+class RunContext:
     """What all downloads of a run share.
 
     Attributes:
@@ -74,14 +101,15 @@ class Job:
         limiter: The project's quota.
         clock: Learns the service's time.
         make_records: Gives a record maker for a filter; one for each try.
-        gzip_level: How finished records are kept, see `Spool`.
-        event_names: Looks for the events that were asked for by name.
-        bookmark: What earlier runs have done.
+        span: What the run is asked for.
+        late_filter: The service's filter for late events.
         where: The user's expression.
         deduplicate: Whether repeats within a window are dropped.
         diagnostics_dir: Where malformed lines are kept.
         stop: Set when the run ends early.
-        late_clause_works: Cleared when the service refuses our expression.
+        excluded: Names of events that are not written.
+        gzip_level: How finished records are kept, see `Spool`.
+        event_names: Looks for the events that were asked for by name.
         granted: Done when the service has granted a first export.
         queries: Requests sent, failed tries included.
     """
@@ -89,15 +117,16 @@ class Job:
     endpoint: Endpoint
     limiter: QueryLimiter
     clock: ServerClock
-    make_records: Callable[[EventFilter], RecordMaker]
-    bookmark: Bookmark | None
+    make_records: Callable[[EventSelector], RecordMaker]
+    span: Span
+    late_filter: LateFilter
     where: str | None
     deduplicate: bool
     diagnostics_dir: Path | None
     stop: threading.Event
+    excluded: frozenset[str] = frozenset()
     gzip_level: int | None = None
     event_names: EventNames | None = None
-    late_clause_works: bool = True
     granted: Future[None] = field(default_factory=Future)
     queries: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -107,19 +136,23 @@ class Job:
         with self._lock:
             self.queries += 1
 
-    def note_grant(self) -> None:
-        """Take an export that the service has granted."""
-        with self._lock:
-            if not self.granted.done():
-                self.granted.set_result(None)
+    def note_response(self, transfer: Transfer, sent: datetime) -> None:
+        """Take the headers of a response, and this machine's time when it was asked for."""
+        self.clock.note(transfer.server_time, sent)
+        self.late_filter.check_age(self.clock.first)
+        if transfer.granted:
+            with self._lock:
+                if not self.granted.done():
+                    self.granted.set_result(None)
 
 
 class Downloader:
     """Downloads windows, one at a time; one object for each thread."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._client = ExportClient(job.endpoint, self._permit)
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._client = ExportClient(context.endpoint, self._permit)
+        self._sent = server_clock.machine_now()
 
     def close(self) -> None:
         """Close the connections."""
@@ -134,17 +167,79 @@ class Downloader:
         Raises:
             RequestError: The service refuses the query.
             WindowError: All tries failed. A window of several days can be tried in smaller ones.
+            WideQueryError: It has more days than the service takes.
             DiagnosticsError: Malformed lines came twice, and there is no place to keep them.
+            FilterNotTrustedError: The window is to be asked for without the filter.
             StoppedError: The run is ending.
         """
+        if window.is_proof:
+            return self._prove(window)
+        if window.is_filtered:
+            return self._download_filtered(window)
         most = _TRIES_OF_ONE_DAY if window.days == 1 else _TRIES_OF_SEVERAL_DAYS
-        waits = backoff.expo(base=2, factor=1, max_value=_LONGEST_WAIT)
+        return self._keep_trying(
+            window, most, lambda keep: self._read(window, None, keep_malformed=keep)
+        )
+
+    def _download_filtered(self, window: Window) -> FinishedWindow:
+        late_filter = self._context.late_filter
+        question = late_filter.question(window)
+        is_sweep = window.purpose is Purpose.SWEEP
+        try:
+            return self._keep_trying(
+                window,
+                _TRIES_OF_SWEEP if is_sweep else _TRIES_OF_FILTERED,
+                lambda keep: self._read(window, question, keep_malformed=keep),
+            )
+        except WideQueryError:
+            # Fewer days tell whether it was the filter.
+            raise
+        except RejectedQueryError:
+            late_filter.refuse(window)
+            raise FilterNotTrustedError from None
+        except WindowError as error:
+            if is_sweep:
+                raise
+            late_filter.fail(window, error.__cause__)
+            raise FilterNotTrustedError from None
+
+    def _prove(self, window: Window) -> FinishedWindow:
+        """Ask for a day with the filter, and then without it: the second answer is the window's."""
+        context = self._context
+        filtered: EventDigest | None = None
+        try:
+            filtered = self._keep_trying(
+                window, _TRIES_OF_FILTERED, lambda _: self._read_digest(window)
+            )
+        except (RejectedQueryError, WindowError) as error:
+            context.late_filter.proof_failed(error.__cause__ or error)
+        whole: list[EventDigest] = []
+
+        def read(keep_malformed: bool) -> FinishedWindow:
+            digest = context.late_filter.start_digest(window, context.clock.first)
+            whole[:] = [digest]
+            return self._read(window, None, keep_malformed=keep_malformed, digest=digest)
+
+        finished = self._keep_trying(window, _TRIES_OF_ONE_DAY, read)
+        if filtered is not None:
+            context.late_filter.conclude(filtered, whole[0], context.clock.first)
+        return finished
+
+    def _keep_trying(self, window: Window, most: int, read: Callable[[bool], _Result]) -> _Result:
+        """Read a response until it is whole.
+
+        Args:
+            window: Its days.
+            most: How often.
+            read: Reads it; is told whether malformed lines are kept.
+        """
+        waits = backoff.expo(base=2, factor=1, max_value=_LONGEST_WAIT_SECONDS)
         next(waits)
         tries = 1
         keep_malformed = False
         while True:
             try:
-                spool, counts = self._try(window, keep_malformed=keep_malformed)
+                return self._outwait_limits(window, lambda: read(keep_malformed))  # noqa: B023 - called at once
             except MalformedLinesError as error:
                 # They were perhaps an accident of the transfer: one more try tells.
                 logger.warning("%s: %s; trying once more", window, error)
@@ -156,95 +251,147 @@ class Downloader:
                 logger.warning("%s: %s; trying again in %.1f s", window, error, wait)
                 self._sleep(wait)
                 tries += 1
-            else:
-                return FinishedWindow(window, spool, counts)
 
-    def _try(self, window: Window, *, keep_malformed: bool) -> tuple[Spool, Counts]:
-        """One whole answer, or an error."""
-        pauses = backoff.expo(base=2, factor=1, max_value=_LONGEST_WAIT)
+    def _outwait_limits(self, window: Window, read: Callable[[], _Result]) -> _Result:
+        """Ask, and wait and ask again as often as the quota is used up."""
+        limiter = self._context.limiter
+        pauses = backoff.expo(base=2, factor=1, max_value=_LONGEST_WAIT_SECONDS)
         next(pauses)
         while True:
-            clause = self._late_clause(window)
             try:
-                return self._read_response(window, clause, keep_malformed=keep_malformed)
+                return read()
             except RateLimitedError as error:
                 # At least the growing pause: `Retry-After: 0` over and over would spend the quota.
                 wait = max(next(pauses), check_pause(error.retry_after))
                 # Other threads and runs must not ask in the meantime either. When the hour's
                 # queries are spent by this run, the limiter knows until when, and waits longer.
-                wait = max(wait, self._job.limiter.seconds_until_free())
-                self._job.limiter.penalize(wait)
-                at = f", {until(wait)}" if wait >= _LONGEST_WAIT else ""
+                wait = max(wait, limiter.seconds_until_free())
+                limiter.penalize(wait)
+                at = f", {until(wait)}" if wait >= _LONGEST_WAIT_SECONDS else ""
                 logger.warning("%s: %s%s; waiting %.1f s", window, error, at, wait)
-            except WideQueryError:
-                # Fewer days tell whether it was the filter.
-                raise
-            except RejectedQueryError:
-                if clause is None:
-                    raise
-                logger.warning(
-                    "%s: Mixpanel refused the filter for late events; asking without it", window
-                )
-                self._job.late_clause_works = False
 
     def _permit(self) -> None:
         """Wait for the quota, and count the request that it lets through."""
-        self._job.limiter.acquire(self._job.stop)
-        self._job.count_query()
+        self._context.limiter.acquire(self._context.stop)
+        self._context.count_query()
+        self._sent = server_clock.machine_now()
 
-    def _late_clause(self, window: Window) -> str | None:
-        bookmark = self._job.bookmark
-        if (
-            not window.late_only
-            or not self._job.late_clause_works
-            or bookmark is None
-            or bookmark.processed_before is None
-        ):
-            return None
-        return late_clause(bookmark.processed_before)
+    def _where(self, question: Question | None) -> str | None:
+        """The expression that asks for all events, or for late ones only."""
+        where = self._context.where
+        if question is None:
+            return where
+        clause = late_clause(question.bound_ms)
+        return clause if where is None else f"({where}) and ({clause})"
 
-    def _read_response(
-        self, window: Window, clause: str | None, *, keep_malformed: bool
-    ) -> tuple[Spool, Counts]:
-        job = self._job
-        where = job.where
-        if clause is not None:
-            where = clause if where is None else f"({where}) and ({clause})"
-        transfers: list[Transfer] = []
+    def _blocks(
+        self, window: Window, where: str | None, transfers: list[Transfer]
+    ) -> Generator[bytes, None, None]:
+        """Ask for a window once, and read the response in blocks of whole lines.
+
+        Args:
+            window: The days.
+            where: The expression to ask with.
+            transfers: Takes what is known of the transfer.
+        """
+        context = self._context
 
         def on_response(transfer: Transfer) -> None:
             transfers.append(transfer)
-            job.clock.note(transfer.server_time)
-            if transfer.granted:
-                job.note_grant()
+            context.note_response(transfer, self._sent)
+            if window.is_filtered and not context.late_filter.is_trusted:
+                # The proof was too old, which only the service's time has told.
+                raise FilterNotTrustedError
 
+        # Closed here: an error's traceback would keep the connection open with the generator.
+        export = closing(self._client.export(window.first, window.last, where, on_response))
+        with export as pieces:
+            yield from blocks_of_lines(_until_stopped(pieces, context.stop))
+
+    def _read_digest(self, window: Window) -> EventDigest:
+        """The filtered response of a day, for comparison only."""
+        late_filter, clock = self._context.late_filter, self._context.clock
+        digest: EventDigest | None = None
+        where = self._where(Question(late_filter.watermark_ms(window)))
+        for block in self._blocks(window, where, []):
+            digest = digest or late_filter.start_digest(window, clock.first)
+            digest.take(block)
+        return digest or late_filter.start_digest(window, clock.first)
+
+    def _read(
+        self,
+        window: Window,
+        question: Question | None,
+        *,
+        keep_malformed: bool,
+        digest: EventDigest | None = None,
+    ) -> FinishedWindow:
+        """One whole response, or an error.
+
+        Args:
+            window: The window.
+            question: What to ask for; None for all events.
+            keep_malformed: Whether malformed lines are accepted, and kept.
+            digest: Takes the lines, too.
+        """
+        context = self._context
+        observed = self._observe(window, frozenset() if question is None else question.known)
+        where = self._where(question)
+        transfers: list[Transfer] = []
         with ExitStack() as on_error:
-            spool = on_error.enter_context(Spool(job.gzip_level))
+            spool = on_error.enter_context(Spool(context.gzip_level))
             response = Response(
-                make=job.make_records(filter_of(window, job.bookmark)),
+                make=context.make_records(observed),
                 spool=spool,
                 malformed=MalformedLines(
-                    job.diagnostics_dir if keep_malformed else None, window.first, window.last
+                    context.diagnostics_dir if keep_malformed else None, window.first, window.last
                 ),
-                deduplicate=job.deduplicate,
-                done=None if job.bookmark is None else to_milliseconds(job.bookmark.done),
+                deduplicate=context.deduplicate,
+                done=self._late_until(window),
                 may_be_malformed=keep_malformed,
-                show=job.endpoint.redactor(where).show,
-                names=job.event_names,
+                show=context.endpoint.redactor(where).show,
+                names=context.event_names,
             )
-            # Closed here: an error's traceback would keep the connection open with the generator.
-            export = closing(self._client.export(window.first, window.last, where, on_response))
-            with response, export as pieces:
-                for block in blocks_of_lines(_until_stopped(pieces, job.stop)):
+            with response, closing(self._blocks(window, where, transfers)) as blocks:
+                for block in blocks:
+                    if digest is not None:
+                        digest.take(block)
                     response.take(block)
                 response.finish()
                 self._check_place(window, response.counts)
+            if question is not None:
+                context.late_filter.check_answer(window, question, observed)
             on_error.pop_all()
         response.counts.received = transfers[0].received
-        return spool, response.counts
+        if question is None:
+            context.clock.note_stamp(observed.newest_ms)
+        return FinishedWindow(
+            window, spool, response.counts, observed.seen(), observed.lags, observed.seen_late
+        )
+
+    def _observe(self, window: Window, looked_for: frozenset[int]) -> Observed:
+        """What chooses the events of a window, and looks on."""
+        context = self._context
+        newest = context.late_filter.known.newest
+        by_watermark = filter_of(window, context.span, context.excluded)
+        # What was stamped later than all that earlier runs have seen is new.
+        chosen = filter_of(window, context.span, context.excluded, newest)
+        return Observed(
+            chosen,
+            context.span,
+            Lags(),
+            looked_for=looked_for,
+            by_watermark=None if chosen == by_watermark else by_watermark,
+        )
+
+    def _late_until(self, window: Window) -> int | None:
+        bookmark = self._context.span.bookmark
+        if bookmark is None or window.purpose is Purpose.BACKFILL:
+            return None
+        return to_milliseconds(bookmark.done)
 
     def _check_place(self, window: Window, counts: Counts) -> None:
-        if counts.malformed and self._job.diagnostics_dir is None:
+        if counts.malformed and self._context.diagnostics_dir is None:
             raise DiagnosticsError(
                 f"{counts.malformed} malformed line(s) of {counts.lines + counts.malformed} in "
                 f"{window}, twice ({counted(counts.malformed_reasons)}); nothing of these days was "
@@ -252,7 +399,7 @@ class Downloader:
             )
 
     def _sleep(self, seconds: float) -> None:
-        if self._job.stop.wait(seconds):
+        if self._context.stop.wait(seconds):
             raise StoppedError
 
 

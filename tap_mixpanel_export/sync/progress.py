@@ -31,6 +31,7 @@ class ProgressReport:
         self._done = 0
         self._left = 0
         self._events = 0
+        self._is_sweeping = False
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -63,15 +64,17 @@ class ProgressReport:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, left: int, events: int) -> None:
+    def update(self, done: int, left: int, events: int, *, is_sweeping: bool = False) -> None:
         """Take a change.
 
         Args:
             done: Windows written.
             left: Windows to come, an estimate.
             events: Records written.
+            is_sweeping: Whether older days are asked for late events.
         """
         self._done, self._left, self._events = done, left, events
+        self._is_sweeping = is_sweeping
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, completed=done, total=done + left, description=self._text()
@@ -95,6 +98,8 @@ class ProgressReport:
                 (self._left - self._per_hour) * 3600 / self._per_hour,
             )
             text += f", about {_duration(seconds)} left"
+        if self._is_sweeping:
+            text += ", looking for late events of older days"
         return text
 
 

@@ -1,86 +1,110 @@
-"""A run: plans windows, downloads them side by side, and hands them over in order of time."""
+"""A run: plans windows, downloads them side by side, and hands them over in order."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.errors import WideQueryError, WindowError
+from tap_mixpanel_export.errors import (
+    DayError,
+    ExportError,
+    StateError,
+    WideQueryError,
+    WindowError,
+)
 from tap_mixpanel_export.sync.download import Downloader
+from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError
+from tap_mixpanel_export.sync.planner import Planner
 from tap_mixpanel_export.sync.pool import DownloadPool
 from tap_mixpanel_export.sync.state import Checkpoints
-from tap_mixpanel_export.sync.windows import Bookmark, Planner
+from tap_mixpanel_export.sync.windows import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
 
-    from tap_mixpanel_export.sync.download import FinishedWindow, Job
-    from tap_mixpanel_export.sync.windows import Span, Window
+    from tap_mixpanel_export.sync.download import FinishedWindow, RunContext
+    from tap_mixpanel_export.sync.sweeps import SweepPlan
+    from tap_mixpanel_export.sync.windows import Window
+
+logger = logging.getLogger("tap-mixpanel-export.scheduler")
 
 # While windows still grow, each one that is finished makes the next ones wider. More of them in
 # flight would be more narrow ones: queries wasted.
 _IN_FLIGHT_WHILE_GROWING = 2
 
-# s. How often a waiting run looks whether there is something to report.
-_TICK = 1.0
+# How often a waiting run looks whether there is something to report.
+_TICK_SECONDS = 1.0
+
+# Of the hour's queries, that sweeps leave to others.
+_LEFT_TO_OTHERS = 10
+
+# After so many failures in a row the service has other troubles than the width of a window.
+_MOST_FAILED_SWEEPS = 6
 
 
-class Engine:
+class Scheduler:
     """Downloads the windows of one run.
 
     Args:
-        span: What is asked for.
-        job: What the downloads share.
+        context: What the downloads share.
         concurrency: Downloads under way at once, the finished ones that wait for their turn
             included: it bounds the disk space.
+        selection: Fingerprint of the settings that say which events are exported.
         on_tick: Called about once a second while a run waits.
     """
 
     def __init__(
         self,
-        span: Span,
-        job: Job,
+        context: RunContext,
         concurrency: int,
+        selection: str | None = None,
         on_tick: Callable[[], None] = lambda: None,
     ) -> None:
-        self._span = span
-        self._job = job
+        self._context = context
+        self._span = context.span
         self._concurrency = concurrency
         self._on_tick = on_tick
-        self._planner = Planner(span)
+        self._planner = Planner(context.span)
+        self._checkpoints = Checkpoints(context.span, context.clock, selection)
         self._in_flight: deque[tuple[Window, Future[FinishedWindow]]] = deque()
+        self._has_told_filter = False
+        self.is_sweeping = False
+        """Whether the run has come to the late events of older days."""
 
     @property
     def windows_left(self) -> int:
         """How many windows are still to come, an estimate."""
         return len(self._in_flight) + self._planner.windows_left()
 
-    def run(self) -> Generator[tuple[FinishedWindow, Callable[[], Bookmark | None]], None, None]:
+    def run(self) -> Generator[FinishedWindow, None, None]:
         """Download all windows.
 
         Yields:
-            A verified window, and a function to call when its records are written: it gives what
-            the state is to say from then on, None when it stays as it is.
+            Verified windows; their records are to be written before the next one is asked for, and
+            the state after them.
 
         Raises:
             ExportError: What the run cannot go on from. All windows before were handed over.
         """
-        first = self._planner.next()
+        context = self._context
+        first = self._next_window()
         if first is None:
             return
-        job = self._job
         try:
             with closing(
-                DownloadPool(lambda: Downloader(job), self._concurrency, job.stop)
+                DownloadPool(lambda: Downloader(context), self._concurrency, context.stop)
             ) as pool:
                 self._submit(pool, first)
                 self._wait_for_grant(pool)
-                now = job.clock.first
-                self._planner.start_clock(now)
-                yield from self._in_order(pool, Checkpoints(self._span, now))
+                self._check_bookmark()
+                self._planner.start_clock(context.clock.first)
+                yield from self._in_order(pool)
+                self._tell_filter()
+                yield from self._sweeps(pool)
         finally:
             self._discard()
 
@@ -90,19 +114,41 @@ class Engine:
         The plan and the watermark rest on its time, and no quota is spent on more queries before
         the credentials and the expressions are known to be good.
         """
-        granted = self._job.granted
+        granted = self._context.granted
         while not granted.done():
             window, future = self._in_flight[0]
             either: tuple[Future[Any], ...] = (granted, future)
-            wait(either, _TICK, FIRST_COMPLETED)
+            wait(either, _TICK_SECONDS, FIRST_COMPLETED)
             if future.done() and (error := future.exception()) is not None:
                 self._in_flight.popleft()
-                self._split(pool, window, error)
+                if isinstance(error, DayError):
+                    self._check_bookmark()
+                self._retry(pool, window, error)
+                if not self._in_flight and (again := self._next_window()) is not None:
+                    self._submit(pool, again)
             self._on_tick()
 
-    def _in_order(
-        self, pool: DownloadPool, checkpoints: Checkpoints
-    ) -> Iterator[tuple[FinishedWindow, Callable[[], Bookmark | None]]]:
+    def _check_bookmark(self) -> None:
+        """End the run when the state is ahead of every clock.
+
+        Raises:
+            StateError: It is: nothing could be exported until then.
+        """
+        bookmark, clock = self._span.bookmark, self._context.clock
+        if bookmark is None or not clock.is_known:
+            return
+        for what, instant in (
+            ("its bookmark", bookmark.done),
+            ("its watermark", bookmark.processed_before),
+        ):
+            if instant is not None and clock.is_ahead(instant):
+                raise StateError(
+                    f"the state is ahead of the clock: {what} is {instant.isoformat()}, and now it "
+                    f"is {clock.first.isoformat()} by {clock.describe()}. Mend the clock or the "
+                    "state, or start without a state"
+                )
+
+    def _in_order(self, pool: DownloadPool) -> Iterator[FinishedWindow]:
         while True:
             self._fill(pool)
             if not self._in_flight:
@@ -112,28 +158,48 @@ class Engine:
                 self._on_tick()
             self._in_flight.popleft()
             if (error := future.exception()) is not None:
-                self._split(pool, window, error)
+                self._retry(pool, window, error)
                 continue
             finished = future.result()
             self._planner.observe(window, finished.counts.received)
+            if window.purpose is Purpose.LOOKBACK:
+                self._tell_filter()
             self._fill(pool)
-            lookback_left = self._planner.is_lookback_left() or any(
-                later.late_only for later, _ in self._in_flight
-            )
             with finished.spool:
-                yield (
-                    finished,
-                    lambda window=window, left=lookback_left: checkpoints.finish(  # type: ignore[misc]
-                        window, lookback_left=left
-                    ),
-                )
+                yield self._with_bookmark(finished)
 
-    def _split(self, pool: DownloadPool, window: Window, error: BaseException) -> None:
-        """Download a window that failed in halves, if that can help.
+    def _with_bookmark(self, finished: FinishedWindow) -> FinishedWindow:
+        finished.bookmark = self._checkpoints.finish(
+            finished.window,
+            lookback_left=self._planner.is_lookback_left() or not self._is_settled,
+            seen=finished.seen,
+            proof=self._context.late_filter.proof,
+        )
+        return finished
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether no window of the look-back is in flight."""
+        return not any(later.purpose is Purpose.LOOKBACK for later, _ in self._in_flight)
+
+    def _tell_filter(self) -> None:
+        """Say once which way the run goes, and why."""
+        late_filter = self._context.late_filter
+        if self._has_told_filter or self._span.bookmark is None:
+            return
+        self._has_told_filter = True
+        way = "only what is new is asked for" if late_filter.is_trusted else "days are read whole"
+        logger.info("filter for late events %s; %s", late_filter.outcome, way)
+
+    def _retry(self, pool: DownloadPool, window: Window, error: BaseException) -> None:
+        """Download a window that failed in another way, if there is one.
 
         Raises:
-            ExportError: It cannot.
+            ExportError: There is none.
         """
+        if isinstance(error, FilterNotTrustedError):
+            self._planner.put_back(window)
+            return
         halves = (
             self._planner.split(window)
             if isinstance(error, (WindowError, WideQueryError))
@@ -141,6 +207,8 @@ class Engine:
         )
         if halves is None:
             raise error
+        if window.purpose is Purpose.BACKFILL:
+            halves = (halves[1], halves[0])
         submitted = [(half, pool.submit(half)) for half in halves]
         self._in_flight.extendleft(reversed(submitted))
 
@@ -149,13 +217,90 @@ class Engine:
         if self._planner.growing:
             most = min(most, _IN_FLIGHT_WHILE_GROWING)
         while len(self._in_flight) < most:
-            window = self._planner.next()
+            window = self._next_window()
             if window is None:
                 return
             self._submit(pool, window)
 
+    def _next_window(self) -> Window | None:
+        return self._planner.next(
+            is_filtered=self._context.late_filter.is_trusted,
+            is_proving=any(window.is_proof for window, _ in self._in_flight),
+            is_settled=self._is_settled,
+        )
+
     def _submit(self, pool: DownloadPool, window: Window) -> None:
         self._in_flight.append((window, pool.submit(window)))
+
+    def _sweeps(self, pool: DownloadPool) -> Iterator[FinishedWindow]:
+        """Ask older days for late events, as many as are due.
+
+        What fails here fails nothing else, and is asked for by the next run.
+        """
+        plan = self._planner.sweep_plan()
+        if plan is None or not plan.days:
+            return
+        due = plan.due(self._checkpoints.watermarks, self._context.clock.first)
+        if not due:
+            return
+        if not self._context.late_filter.is_trusted:
+            logger.info(
+                "late events of the days before %s are not looked for: it takes a filter for late "
+                "events that has proven itself",
+                self._span.first_lookback_day,
+            )
+            return
+        self.is_sweeping = True
+        failures = 0
+        # Days that cannot be had now, so that the others get their turn.
+        set_aside: list[Window] = []
+        while due > 0 and failures < _MOST_FAILED_SWEEPS:
+            window = self._next_sweep(plan, set_aside)
+            if window is None:
+                return
+            self._submit(pool, window)
+            finished = self._sweep(window)
+            if finished is None:
+                failures += 1
+                if self._planner.split(window) is None:
+                    set_aside.append(window)
+                continue
+            failures = 0
+            due -= window.days
+            with finished.spool:
+                yield self._with_bookmark(finished)
+
+    def _next_sweep(self, plan: SweepPlan, set_aside: list[Window]) -> Window | None:
+        """The next window of the sweep; None when it is to end here."""
+        context = self._context
+        limiter = context.limiter
+        if limiter.left_in_hour() <= limiter.max_per_hour // _LEFT_TO_OTHERS:
+            logger.info("late events of older days: the rest is left for a later run (quota)")
+            return None
+        watermarks = self._checkpoints.watermarks
+        for other in set_aside:
+            watermarks = watermarks.raised(other.first, other.last, context.clock.first)
+        window = self._planner.sweep_window(plan, watermarks)
+        if window is None or window in set_aside or not context.late_filter.can_check(window):
+            return None
+        return window
+
+    def _sweep(self, window: Window) -> FinishedWindow | None:
+        """Download a window of a sweep; None when that fails."""
+        _, future = self._in_flight[0]
+        while not _is_done(future):
+            self._on_tick()
+        self._in_flight.popleft()
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if not isinstance(error, (ExportError, FilterNotTrustedError)):
+            raise error
+        if isinstance(error, ExportError):
+            logger.warning(
+                "%s: late events were not looked for, a later run does it: %s", window, error
+            )
+        return None
 
     def _discard(self) -> None:
         """Free the disk space of what was downloaded in vain."""
@@ -165,4 +310,4 @@ class Engine:
 
 
 def _is_done(future: Future[FinishedWindow]) -> bool:
-    return bool(wait([future], timeout=_TICK).done)
+    return bool(wait([future], timeout=_TICK_SECONDS).done)

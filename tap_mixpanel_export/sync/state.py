@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.errors import StateError
-from tap_mixpanel_export.sync.windows import SAFETY_MARGIN, Bookmark
+from tap_mixpanel_export.sync.known_stamps import KnownStamps
+from tap_mixpanel_export.sync.watermarks import Watermarks
+from tap_mixpanel_export.sync.windows import Bookmark, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+    from datetime import date, datetime
 
-    from tap_mixpanel_export.sync.windows import Span, Window
+    from tap_mixpanel_export.sync.server_clock import ServerClock
+    from tap_mixpanel_export.sync.windows import FilterProof, Span, Window
 
-REPLICATION_KEY = "timestamp"
+_DAY = timedelta(days=1)
 
 
 class Checkpoints:
@@ -24,71 +28,109 @@ class Checkpoints:
 
     Args:
         span: What the run is asked for.
-        now: The service's time at the first request of the run.
+        clock: Knows the time at the first request of the run.
+        selection: Fingerprint of the settings that say which events are exported.
     """
 
-    def __init__(self, span: Span, now: datetime) -> None:
+    def __init__(self, span: Span, clock: ServerClock, selection: str | None = None) -> None:
+        self._span = span
+        self._clock = clock
+        self._selection = selection
         self._bookmark = span.bookmark
-        self._now = now
-        self._may_move = span.reaches_bookmark
+        self._reached: datetime | None = None
+        self._marks = span.watermarks
+        self._known = KnownStamps() if span.bookmark is None else span.bookmark.known
 
-    def finish(self, window: Window, *, lookback_left: bool) -> Bookmark | None:
-        """Take a window as finished: all its records are written.
+    @property
+    def watermarks(self) -> Watermarks:
+        """The watermarks of all days, as far as windows are finished."""
+        return self._marks
+
+    def finish(
+        self,
+        window: Window,
+        *,
+        lookback_left: bool,
+        seen: AbstractSet[tuple[date, int]] = frozenset(),
+        proof: FilterProof | None = None,
+    ) -> Bookmark | None:
+        """Take a window as finished: what the state is to say when its records are written.
 
         Args:
-            window: The window; they finish in the order of their days.
+            window: The window.
             lookback_left: Whether look-back windows are still to be finished.
+            seen: Days and processing stamps of some of its events.
+            proof: The last proof of the filter for late events.
 
         Returns:
             What the state is to say; None when it is to stay as it is.
         """
-        if not self._may_move or (window.late_only and lookback_left):
+        self._known = self._known.with_seen({*seen})
+        if window.purpose in {Purpose.LOOKBACK, Purpose.NEW}:
+            # Look-back windows finish in any order.
+            self._reached = window.end if self._reached is None else max(window.end, self._reached)
+        if not self._may_move(window, lookback_left=lookback_left):
             return None
-        # What happens from the first request on may be missed by queries that ran before.
-        done = min(window.end, self._now)
-        if self._bookmark is not None:
-            done = max(done, self._bookmark.done)
-        self._bookmark = Bookmark(done, self._now - SAFETY_MARGIN)
+        watermark = self._clock.watermark(self._span.delay)
+        if window.purpose is Purpose.BACKFILL:
+            moved = self._backfilled(window, watermark)
+        elif window.purpose is Purpose.SWEEP:
+            moved = self._swept(window, watermark)
+        else:
+            moved = self._advanced(self._reached or window.end, watermark)
+        self._bookmark = replace(
+            moved,
+            filter_proof=proof,
+            known=self._known,
+            watermarks=self._marks,
+            zone=None,
+            selection=self._selection,
+        )
         return self._bookmark
 
+    def _may_move(self, window: Window, *, lookback_left: bool) -> bool:
+        if window.purpose is Purpose.BACKFILL:
+            return True
+        if window.purpose is Purpose.LOOKBACK and lookback_left:
+            return False
+        return self._span.reaches_bookmark
 
-def read_bookmark(state: Mapping[str, Any]) -> Bookmark | None:
-    """The bookmark of a stream's state.
+    def _advanced(self, end: datetime, watermark: datetime | None) -> Bookmark:
+        span, before = self._span, self._bookmark
+        # What happens from the first request on may be missed by queries that ran before.
+        done = min(end, self._clock.first)
+        processed_before = watermark
+        first = span.day(span.start)
+        exported_from: datetime | None = span.start
+        if before is not None:
+            done = max(done, before.done)
+            known = [at for at in (watermark, before.processed_before) if at is not None]
+            processed_before = max(known, default=None)
+            if span.start_is_given and span.bookmark and span.start > span.bookmark.done:
+                # Between them lie days that are not exported: what comes before is another story.
+                self._marks = Watermarks()
+            else:
+                exported_from = before.exported_from or span.lookback_bound
+                first = span.first_lookback_day if span.bookmark else first
+                if exported_from is None:
+                    exported_from = span.day_start(first)
+        if processed_before is not None:
+            self._marks = self._marks.raised(first, None, processed_before)
+        return Bookmark(done, processed_before, exported_from)
 
-    A state without a watermark (of another tap) is taken, too: then everything within the look-back
-    is written again.
+    def _backfilled(self, window: Window, watermark: datetime | None) -> Bookmark:
+        span = self._span
+        if self._bookmark is None or window.upper is None:  # pragma: no cover - planned with one
+            raise ValueError("no bookmark to export the days before of")
+        last = min(window.last, span.day(window.upper) - _DAY)
+        if watermark is not None and window.first <= last:
+            self._marks = self._marks.raised(window.first, last, watermark)
+        begun = max(span.start, span.day_start(window.first))
+        return replace(self._bookmark, exported_from=begun)
 
-    Args:
-        state: The stream's entry in the state's `bookmarks`.
-
-    Raises:
-        StateError: A value is not a date-time.
-    """
-    value = state.get("replication_key_value")
-    if value is None or state.get("replication_key", REPLICATION_KEY) != REPLICATION_KEY:
-        return None
-    processed = state.get("processed_before")
-    return Bookmark(
-        _instant("replication_key_value", value),
-        None if processed is None else _instant("processed_before", processed),
-    )
-
-
-def write_bookmark(state: dict[str, Any], bookmark: Bookmark) -> None:
-    """Put a bookmark into a stream's state."""
-    state["replication_key"] = REPLICATION_KEY
-    state["replication_key_value"] = bookmark.done.isoformat()
-    if bookmark.processed_before is not None:
-        state["processed_before"] = bookmark.processed_before.isoformat()
-
-
-def _instant(name: str, value: object) -> datetime:
-    try:
-        instant = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
-        return aware.astimezone(timezone.utc)
-    except (ValueError, OverflowError) as error:
-        raise StateError(
-            f"state: {name} of the stream events is not a date-time such as "
-            "2026-11-22T14:03:11+00:00; mend it, or start without a state"
-        ) from error
+    def _swept(self, window: Window, watermark: datetime | None) -> Bookmark:
+        if self._bookmark is None:  # pragma: no cover - planned with one
+            raise ValueError("no bookmark to sweep before")
+        if watermark is not None:
+            self._marks = self._marks.raised(window.first, window.last, watermark)
+        return self._bookmark

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.kept_aside import percent_of
 from tap_mixpanel_export.records.event_filter import Skip
+from tap_mixpanel_export.sync.lags import Lags
+from tap_mixpanel_export.sync.observed import SeenLate
+from tap_mixpanel_export.sync.windows import Purpose
 
 if TYPE_CHECKING:
     from tap_mixpanel_export.sync.download import FinishedWindow
@@ -31,6 +34,11 @@ class RunSummary:
     duplicates: int = 0
     from_future: int = 0
     conversion_warnings: Counter[str] = field(default_factory=Counter)
+    seen_late: SeenLate = field(default_factory=SeenLate)
+    lags: Lags = field(default_factory=Lags)
+    sweeps: int = 0
+    filter_proof: str = ""
+    clock: str = ""
 
     def add(self, finished: FinishedWindow) -> None:
         """Add a window."""
@@ -43,6 +51,12 @@ class RunSummary:
         self.late += counts.late
         self.duplicates += counts.duplicates
         self.from_future += counts.from_future
+        self.seen_late.add(finished.seen_late)
+        if finished.window.purpose is Purpose.SWEEP:
+            self.sweeps += 1
+        else:
+            # What comes late of days long past tells nothing of the zone.
+            self.lags.add(finished.lags)
         self.conversion_warnings.update(counts.conversion_warnings)
 
     def malformed_percent(self, finished: FinishedWindow) -> float:
@@ -63,9 +77,13 @@ class RunSummary:
             "outsideSpanRecordCount": self.skipped[Skip.OUTSIDE_SPAN],
             "excludedRecordCount": self.skipped[Skip.EXCLUDED],
             "lateRecordCount": self.late,
+            "seenLateRecordCount": self.seen_late.count,
             "duplicateRecordCount": self.duplicates,
             "conversionWarningCount": sum(self.conversion_warnings.values()),
             "windowCount": self.windows,
+            "sweepWindowCount": self.sweeps,
             "queryCount": self.queries,
             "durationSeconds": round(time.monotonic() - self.started, 1),
+            "filterProof": self.filter_proof,
+            "clock": self.clock,
         }

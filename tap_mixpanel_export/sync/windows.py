@@ -1,4 +1,4 @@
-"""Pure: which days are asked for in which query, and which of their events are written.
+"""Pure: what a run is asked for, what earlier runs have done, and the windows between them.
 
 Times are instants (aware datetimes in UTC); days are days of the project's zone, because that is
 how the export API cuts them, both ends inclusive.
@@ -6,30 +6,37 @@ how the export API cuts them, both ends inclusive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone, tzinfo
+from enum import Enum
 
 from tap_mixpanel_export.records.event_filter import BEGINNING_MS, END_MS, EventFilter
+from tap_mixpanel_export.sync.known_stamps import KnownStamps
+from tap_mixpanel_export.sync.watermarks import Watermarks
 from tap_mixpanel_export.timezones import day_of, start_of_day
 
-_DAY = timedelta(days=1)
-_TICK = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-SAFETY_MARGIN = timedelta(minutes=15)
-"""Subtracted from the server's time for the watermark: how long an event that Mixpanel has
-stamped as processed may take until an export shows it, and how far its clocks may differ."""
-
-TARGET_BYTES = 64 * 1024 * 1024
-"""Size of a download, as transferred, that windows grow towards: some minutes, some 300,000
-events of 35 properties."""
-
-_GROWTH = 2
+DAY = timedelta(days=1)
+TICK = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def to_milliseconds(instant: datetime) -> int:
     """Whole milliseconds since the epoch."""
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
+    return (instant - EPOCH) // TICK
+
+
+def from_milliseconds(count: int) -> datetime:
+    """The instant so many milliseconds since the epoch."""
+    return EPOCH + count * TICK
+
+
+class Purpose(Enum):
+    """Why some days are asked for."""
+
+    BACKFILL = "days before those exported so far"
+    LOOKBACK = "late events of the last days"
+    NEW = "new days"
+    SWEEP = "late events of older days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +46,50 @@ class Window:
     Attributes:
         first: First day asked for.
         last: Last day asked for, inclusive.
-        late_only: The window starts before the bookmark. Only events that were processed past the
-            watermark, that carry no processing time, or that are past the bookmark are asked for
-            and written.
+        purpose: Why. Of look-backs and sweeps only events are written that were processed past
+            their day's watermark, that carry no usable processing time, or that are past the
+            bookmark.
         lower: Events before this instant are not written.
         upper: Events from this instant on are not written.
         end: The instant up to which everything is done when the window is finished.
+        is_filtered: Whether the service is asked for late events only.
+        is_proof: Whether the filter for late events is tried on it: it is asked both ways.
     """
 
     first: date
     last: date
-    late_only: bool
+    purpose: Purpose
     lower: datetime | None
     upper: datetime | None
     end: datetime
+    is_filtered: bool = False
+    is_proof: bool = False
 
     @property
     def days(self) -> int:
         """How many days are asked for."""
-        return (self.last - self.first) // _DAY + 1
+        return (self.last - self.first) // DAY + 1
+
+    @property
+    def late_only(self) -> bool:
+        """Whether its days were exported before."""
+        return self.purpose in {Purpose.LOOKBACK, Purpose.SWEEP}
 
     def __str__(self) -> str:
         return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterProof:
+    """That the service's filter for late events leaves out nothing.
+
+    Attributes:
+        at: When it was proven.
+        of: Fingerprint of what it was proven for: project, region and the user's `where`.
+    """
+
+    at: datetime
+    of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +99,25 @@ class Bookmark:
     Attributes:
         done: Everything before this instant was exported. An instant that starts a day of the
             project is excluded, because windows end there; any other is included.
-        processed_before: The watermark: all that Mixpanel had processed before it was seen. None
-            when the state does not say (it is another tap's): then look-back windows are written
-            whole.
+        processed_before: The look-back's watermark: all that Mixpanel had processed before it was
+            seen. None when the state does not say (it is another tap's): then look-back windows are
+            written whole.
+        exported_from: The first instant that was exported; None when the state does not say.
+        watermarks: Those of all days, the last one for the look-back and all days after.
+        filter_proof: The last proof of the filter for late events.
+        known: Some of the events that were seen.
+        zone: The zone that days were cut in; None when it is the run's.
+        selection: Fingerprint of the settings that say which events are exported.
     """
 
     done: datetime
     processed_before: datetime | None
+    exported_from: datetime | None = None
+    watermarks: Watermarks = field(default_factory=Watermarks)
+    filter_proof: FilterProof | None = None
+    known: KnownStamps = field(default_factory=KnownStamps)
+    zone: tzinfo | None = None
+    selection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +135,9 @@ class Span:
         bookmark: None in a first run.
         lookback: How far back late events are looked for, from the bookmark.
         max_days: Upper bound of the days in one query.
+        delay: How long after its processing stamp an event may take to show up.
+        sweep_interval: Every day ever exported is asked for late events once in so long; zero for
+            the look-back only.
     """
 
     zone: tzinfo
@@ -105,224 +149,155 @@ class Span:
     bookmark: Bookmark | None
     lookback: timedelta
     max_days: int
+    delay: timedelta = timedelta(minutes=15)
+    sweep_interval: timedelta = timedelta()
 
     @property
     def upper(self) -> datetime | None:
         """Events from this instant on are not exported; None when there is no such bound."""
-        return self.end if self.end is None or self.end_is_day else self.end + _TICK
+        return self.end if self.end is None or self.end_is_day else self.end + TICK
 
     @property
     def reaches_bookmark(self) -> bool:
         """Whether the run can see everything up to the bookmark, so that it may move it."""
         return self.bookmark is None or self.end is None or self.end >= self.bookmark.done
 
-
-class Planner:
-    """Cuts a run's days into windows, one query each, in order of time.
-
-    **Look-back first.** Days that end at or before the bookmark, within the look-back, are windows
-    of their own. Their answers are small (the service filters), so they are as wide as
-    `max_window_days` allows. The bookmark's own day belongs to them when the last run had read all
-    of it up to its own present, so that what it did not see was processed past the watermark.
-    Otherwise (a run ended at an `end_date`, in the middle of a day) the rest of that day is asked
-    for without a filter, in a window that starts at the bookmark.
-
-    **Growth.** The days after are cut into windows that start at one day. Let a day's size be the
-    largest transferred per day among the last four finished windows. A window is as wide as
-    `TARGET_BYTES` holds such days, but at most twice as wide as the widest finished one, at most
-    `max_window_days`, and narrower than any window that failed; at least one day. Therefore a small
-    project's five years take 61 queries of 30 days and ten to get there, and a project with
-    gigabytes a day is asked for a day at a time.
-    """
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._sizes: list[float] = []
-        self._widest = 0
-        self._limit = span.max_days
-        self._now: datetime | None = None
-        self._lookback = self._plan_lookback()
-        self._next_day = self._first_new_day()
+    @property
+    def start_bound(self) -> datetime | None:
+        """Events before this instant are not exported; None when there is no such bound."""
+        return self.start if self.start_is_given or self.bookmark is None else None
 
     @property
-    def growing(self) -> bool:
-        """Whether finished windows still make the next ones wider: then few should be in flight."""
-        return self._width() < self._limit and (
-            not self._sizes or max(self._sizes) * self._width() < TARGET_BYTES / _GROWTH
-        )
+    def lookback_bound(self) -> datetime | None:
+        """Late events before this instant are not looked for; None when there is no such bound.
 
-    def start_clock(self, now: datetime) -> None:
-        """Set today by the service's clock, which may differ from this machine's.
-
-        The first window needs no clock: it lies at the start or before the bookmark.
+        Days before the first one that was exported are exported whole, or not at all.
         """
-        self._now = now
+        begun = None if self.bookmark is None else self.bookmark.exported_from
+        bounds = [bound for bound in (self.start_bound, begun) if bound is not None]
+        return max(bounds, default=None)
 
-    def next(self) -> Window | None:
-        """The next window; None when there is none any more.
+    def day(self, instant: datetime) -> date:
+        """The project's day at an instant."""
+        return day_of(instant, self.zone)
 
-        Until the clock is known there is at most one.
+    def day_start(self, day: date) -> datetime:
+        """The instant at which a day of the project begins."""
+        return start_of_day(day, self.zone)
+
+    def starts_a_day(self, instant: datetime) -> bool:
+        """Whether a day of the project begins at an instant."""
+        return instant == self.day_start(self.day(instant))
+
+    @property
+    def first_unread(self) -> datetime:
+        """The first instant that the bookmark does not cover.
+
+        Raises:
+            ValueError: There is no bookmark.
         """
-        if self._lookback:
-            return self._lookback.pop(0)
-        last_day = self._last_day()
-        if self._next_day > last_day:
-            return None
-        first = self._next_day
-        last = min(first + _DAY * (self._width() - 1), last_day)
-        self._next_day = last + _DAY
-        return self._new_window(first, last)
-
-    def windows_left(self) -> int:
-        """An estimate of the windows still to be made."""
-        days = max(0, (self._last_day() - self._next_day) // _DAY + 1)
-        return len(self._lookback) + -(-days // self._width())
-
-    def observe(self, window: Window, transferred: int) -> None:
-        """Take the size of a finished download into account, in bytes as transferred."""
-        if window.late_only:
-            return
-        self._sizes = [*self._sizes[-3:], transferred / window.days]
-        self._widest = max(self._widest, window.days)
-
-    def split(self, window: Window) -> tuple[Window, Window] | None:
-        """Two halves of a window that failed; None when it has one day.
-
-        Later windows are made narrower than the one that failed.
-        """
-        if window.days == 1:
-            return None
-        if not window.late_only:
-            self._limit = max(1, min(self._limit, window.days // 2))
-        middle = window.first + _DAY * (window.days // 2 - 1)
-        cut = start_of_day(middle + _DAY, self._span.zone)
-        return replace(window, last=middle, end=cut), replace(window, first=middle + _DAY)
-
-    def is_lookback_left(self) -> bool:
-        """Whether look-back windows are still to be made."""
-        return bool(self._lookback)
-
-    def _width(self) -> int:
-        width = min(max(1, self._widest * _GROWTH), self._limit)
-        if self._sizes and (size := max(self._sizes)) > 0:
-            width = min(width, int(TARGET_BYTES / size))
-        return max(1, width)
-
-    def _last_day(self) -> date:
-        span = self._span
-        # Until the clock is known: one day, to learn it from. Later: up to today, because a
-        # `to_date` past it is refused by the service.
-        today = self._first_new_day() if self._now is None else day_of(self._now, span.zone)
-        return today if span.last_day is None else min(span.last_day, today)
-
-    def _plan_lookback(self) -> list[Window]:
-        span = self._span
-        if span.bookmark is None:
-            return []
-        zone, done = span.zone, span.bookmark.done
-        # No event is older than the epoch, and the calendar ends not far before it.
-        first = day_of(done - min(span.lookback, max(done - _EPOCH, _DAY)), zone)
-        if span.start_is_given:
-            first = max(first, day_of(span.start, zone))
-        last = day_of(done, zone)
-        open_ended = self._bookmark_day_is_filtered()
-        # A bookmark at the start of a day leaves nothing of that day to look back at.
-        if self._at_day_start(done):
-            last -= _DAY
-        if span.last_day is not None:
-            last = min(last, span.last_day)
-        windows = []
-        while first <= last:
-            window_last = min(last, first + _DAY * (span.max_days - 1))
-            windows.append(self._lookback_window(first, window_last, open_ended=open_ended))
-            first = window_last + _DAY
-        return windows
-
-    def _lookback_window(self, first: date, last: date, *, open_ended: bool) -> Window:
-        span = self._span
-        if span.bookmark is None:  # pragma: no cover - look-back needs a bookmark
-            raise ValueError("no bookmark to look back from")
-        end = start_of_day(last + _DAY, span.zone)
-        if span.end is not None:
-            # What the run does not write, the bookmark must not pass.
-            end = min(end, span.end)
-        upper = span.upper
-        if not open_ended and end > span.bookmark.done:
-            # The rest of the bookmark's day has a window of its own: nothing is written twice.
-            end = span.bookmark.done
-            resume = self._first_unread()
-            upper = resume if upper is None else min(upper, resume)
-        return Window(first, last, True, self._start_bound(), upper, end)  # noqa: FBT003
-
-    def _new_window(self, first: date, last: date) -> Window:
-        span = self._span
-        lower = self._start_bound()
-        if span.bookmark is not None:
-            unread = self._first_unread()
-            lower = unread if lower is None else max(lower, unread)
-        end = start_of_day(last + _DAY, span.zone)
-        if span.end is not None and span.last_day is not None and last == span.last_day:
-            end = min(end, span.end)
-        return Window(first, last, False, lower, span.upper, end)  # noqa: FBT003
-
-    def _start_bound(self) -> datetime | None:
-        span = self._span
-        return span.start if span.start_is_given or span.bookmark is None else None
-
-    def _first_new_day(self) -> date:
-        span = self._span
-        if span.bookmark is None:
-            return day_of(span.start, span.zone)
-        day = day_of(span.bookmark.done, span.zone)
-        if self._bookmark_day_is_filtered():
-            day += _DAY
-        return max(day, day_of(span.start, span.zone)) if span.start_is_given else day
-
-    def _bookmark_day_is_filtered(self) -> bool:
-        """Whether a look-back window covers the bookmark's whole day."""
-        bookmark = self._span.bookmark
-        return (
-            bookmark is not None
-            and not self._at_day_start(bookmark.done)
-            and bookmark.processed_before is not None
-            # The bookmark is then the last run's present, which the watermark was taken from. An
-            # earlier one would not do: a device whose clock is ahead has events of after the
-            # bookmark that were processed before the watermark.
-            and bookmark.done >= bookmark.processed_before + SAFETY_MARGIN
-        )
-
-    def _first_unread(self) -> datetime:
-        bookmark = self._span.bookmark
-        if bookmark is None:  # pragma: no cover - callers have one
+        if self.bookmark is None:
             raise ValueError("no bookmark to resume from")
-        if self._at_day_start(bookmark.done):
-            return bookmark.done
-        return bookmark.done + _TICK
+        done = self.bookmark.done
+        written_in = self.bookmark.zone or self.zone
+        # A window ends where a day does, and does not hold that instant: a day of the zone that
+        # the project had then.
+        if self.starts_a_day(done) or done == start_of_day(day_of(done, written_in), written_in):
+            return done
+        return done + TICK
 
-    def _at_day_start(self, instant: datetime) -> bool:
-        return instant == start_of_day(day_of(instant, self._span.zone), self._span.zone)
+    @property
+    def bookmark_day(self) -> date:
+        """The last day of which something was exported.
+
+        Raises:
+            ValueError: There is no bookmark.
+        """
+        if self.bookmark is None:
+            raise ValueError("no bookmark to look back from")
+        day = self.day(self.bookmark.done)
+        return day - DAY if self.starts_a_day(self.bookmark.done) else day
+
+    @property
+    def first_lookback_day(self) -> date:
+        """The first day that every run looks back at.
+
+        Raises:
+            ValueError: There is no bookmark.
+        """
+        if self.bookmark is None:
+            raise ValueError("no bookmark to look back from")
+        done = self.bookmark.done
+        # No event is older than the epoch, and the calendar ends not far before it.
+        first = self.day(done - min(self.lookback, max(done - EPOCH, DAY)))
+        bound = self.lookback_bound
+        return first if bound is None else max(first, self.day(bound))
+
+    @property
+    def watermarks(self) -> Watermarks:
+        """The watermarks of all days that were exported."""
+        bookmark = self.bookmark
+        if bookmark is None or bookmark.processed_before is None:
+            return Watermarks()
+        marks = bookmark.watermarks
+        if bookmark.zone is not None:
+            marks = marks.blurred()
+        if not marks.marks:
+            # A state that has one watermark has the same for all days.
+            bound = bookmark.exported_from or self.start_bound
+            first = self.first_lookback_day
+            first = first if bound is None else min(first, self.day(bound))
+            return Watermarks(((first, bookmark.processed_before),))
+        if marks.marks[-1][1] == bookmark.processed_before:
+            return marks
+        return marks.raised(self.first_lookback_day, None, bookmark.processed_before)
 
 
-def filter_of(window: Window, bookmark: Bookmark | None) -> EventFilter:
+def filter_of(
+    window: Window,
+    span: Span,
+    excluded: frozenset[str] = frozenset(),
+    seen_until: int | None = None,
+) -> EventFilter:
     """Which events of a window are written; see the attributes of `Window`.
 
-    The service filters look-back windows already, unless it refuses the expression; the check here
-    is the one that counts.
+    The service filters most look-back windows already; the check here is the one that counts.
+
+    Args:
+        window: The window.
+        span: What the run is asked for.
+        excluded: Names of events that are not written.
+        seen_until: The newest processing stamp, in milliseconds, that earlier runs have seen:
+            what was stamped later is new, whatever the watermark.
     """
-    span = EventFilter(
+    everything = EventFilter(
         lower=BEGINNING_MS if window.lower is None else to_milliseconds(window.lower),
         upper=END_MS if window.upper is None else to_milliseconds(window.upper),
+        excluded=excluded,
     )
-    if not window.late_only or bookmark is None or bookmark.processed_before is None:
-        return span
+    if not window.late_only or span.bookmark is None:
+        return everything
+    pieces = span.watermarks.pieces(window.first, window.last)
+    marks = [
+        (
+            to_milliseconds(span.day_start(first)),
+            min(to_milliseconds(mark), END_MS if seen_until is None else seen_until),
+        )
+        for first, _, mark in pieces
+    ]
+    if pieces and pieces[0][0] == window.first:
+        # In the skipped hour of spring a day's first events may come out before its start.
+        marks[0] = (BEGINNING_MS, marks[0][1])
     return replace(
-        span,
-        watermarks=((BEGINNING_MS, to_milliseconds(bookmark.processed_before)),),
-        unread_from=to_milliseconds(bookmark.done) + 1,
+        everything, watermarks=tuple(marks), unread_from=to_milliseconds(span.bookmark.done) + 1
     )
 
 
-def late_clause(watermark: datetime) -> str:
-    """The segmentation expression that asks for late events only."""
+def late_clause(bound_ms: int) -> str:
+    """The segmentation expression that asks for late events only.
+
+    Args:
+        bound_ms: What was processed up to then is not asked for.
+    """
     processed = 'properties["mp_processing_time_ms"]'
-    return f"{processed} > {to_milliseconds(watermark)} or not defined({processed})"
+    return f"number({processed}) > {bound_ms} or not defined({processed})"

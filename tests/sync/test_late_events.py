@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from harness import DAY, UTC, truth, upsert
-from late_arrivals import MARGIN, NOW, START, late, names, run, stamped
+from late_arrivals import HOUR, MARGIN, NOW, START, first_runs, late, names, run, stamped
 
 from tap_mixpanel_export import errors
 from tap_mixpanel_export.sandbox import (
@@ -21,7 +21,8 @@ from tap_mixpanel_export.sandbox import (
 )
 
 CLAUSE = (
-    'properties["mp_processing_time_ms"] > {} or not defined(properties["mp_processing_time_ms"])'
+    'number(properties["mp_processing_time_ms"]) > {} '
+    'or not defined(properties["mp_processing_time_ms"])'
 )
 
 
@@ -60,54 +61,66 @@ def test_late_events_come_out_once_and_nothing_else_again(sandbox, clock):
 
 
 def test_only_late_events_are_asked_for(sandbox, clock):
-    first = run(sandbox)
+    _, second = first_runs(sandbox)
     clock.advance(3 * DAY)
     asked = len(sandbox.requests)
-    run(sandbox, first.state())
-    # An answer without events is read twice.
-    lookback = [r for r in sandbox.requests[asked:] if r.where is not None]
-    new = [r for r in sandbox.requests[asked:] if r.where is None]
-    watermark = int((NOW - MARGIN).timestamp() * 1000)
-    assert {r.where for r in lookback} == {CLAUSE.format(watermark)}
-    assert {(r.from_date, r.to_date) for r in lookback} == {(date(2026, 3, 10), date(2026, 3, 15))}
+    run(sandbox, second.state(), late_sweep_days=0)
+    lookback, *new = sandbox.requests[asked:]
+    # An honest answer holds what is known to be there: the event of five past.
+    watermark = int((NOW + timedelta(minutes=5, seconds=40)).timestamp() * 1000) - 1
+    assert lookback.where == CLAUSE.format(watermark)
+    assert (lookback.from_date, lookback.to_date) == (date(2026, 3, 10), date(2026, 3, 15))
+    assert [r.where for r in new] == [None] * len(new)
     # Windows are downloaded side by side, and may arrive in any order.
     assert min(r.from_date for r in new) == date(2026, 3, 16)
 
 
 def test_the_clause_is_combined_with_the_users(sandbox, clock):
     where = 'properties["distinct_id"] == "u1" or defined(properties["x"])'
-    first = run(sandbox, where=where)
-    assert {r.where for r in sandbox.requests} == {where}
-    clock.advance(timedelta(hours=1))
-    other = Event.at(
-        NOW - DAY, processed=NOW + timedelta(minutes=1), distinct_id="u2", insert_id="not asked for"
+    _, second = first_runs(sandbox, where=where)
+    assert sandbox.requests[0].where == where
+    other = Event.at(NOW - DAY, processed=NOW + HOUR, distinct_id="u2", insert_id="not asked for")
+    sandbox.add(
+        [
+            late(NOW - DAY, NOW + HOUR, "late"),
+            late(NOW, NOW + HOUR - timedelta(minutes=1), "known"),
+            other,
+        ]
     )
-    sandbox.add([late(NOW - DAY, NOW + timedelta(minutes=1), "late"), other])
-    second = run(sandbox, first.state(), where=where)
-    clause = CLAUSE.format(int((NOW - MARGIN).timestamp() * 1000))
-    assert sandbox.requests[-1].where == f"({where}) and ({clause})"
-    assert names(second) == ["late"]
+    third = run(sandbox, second.state(), where=where)
+    assert names(third) == ["known", "late"]
+    clock.advance(HOUR)
+    asked = len(sandbox.requests)
+    fourth = run(sandbox, third.state(), where=where)
+    clause = CLAUSE.format(int((NOW + HOUR - MARGIN).timestamp() * 1000))
+    assert [r.where for r in sandbox.requests[asked:]] == [f"({where}) and ({clause})"]
+    assert names(fourth) == ["known", "late"]
 
 
 @pytest.mark.parametrize("where", [None, 'properties["distinct_id"] == "u1"'])
 def test_a_refused_clause_is_asked_once_more_without_it(sandbox, clock, where, caplog):
-    first = run(sandbox, where=where)
-    clock.advance(timedelta(hours=1))
-    sandbox.add([late(NOW - 3 * DAY, NOW + timedelta(minutes=1), "late")])
+    _, second = first_runs(sandbox, where=where)
+    clock.advance(HOUR)
+    sandbox.add([late(NOW - 3 * DAY, NOW + HOUR, "late")])
     sandbox.add_faults(Fault("refuse_where", times=None))
     asked = len(sandbox.requests)
     with caplog.at_level(logging.WARNING):
-        second = run(sandbox, first.state(), where=where, max_window_days=1)
-    assert second.error is None
+        third = run(
+            sandbox,
+            second.state(),
+            where=where,
+            max_window_days=1,
+            max_concurrent_queries=1,
+            late_sweep_days=0,
+        )
+    assert third.error is None
     # What was known is told from what is new by the run itself.
-    assert names(second) == ["late"]
-    refused, *others = sandbox.requests[asked:]
-    assert refused.status == 400
-    # An answer without events is read twice.
-    assert {(r.status, r.where, r.from_date) for r in others} == {
-        (200, where, date(2026, 3, 15) - n * DAY) for n in range(6)
-    }
+    assert names(third) == ["late"]
+    refused, tried, *others = sandbox.requests[asked:]
+    assert (refused.status, tried.status) == (400, 400)
+    assert [(r.status, r.where) for r in others] == [(200, where)] * 6
     assert sum("refused the filter" in r.getMessage() for r in caplog.records) == 1
+    assert "filter_proof" not in third.bookmarks[-1]
 
 
 @pytest.mark.parametrize(
@@ -290,19 +303,19 @@ def test_an_end_at_the_bookmark_moves_the_watermark_and_loses_nothing(sandbox, c
 def test_a_run_that_ends_within_the_lookback_is_repeated_from_its_start(
     sandbox, clock, windows_done
 ):
-    first = run(sandbox)
+    _, proven = first_runs(sandbox)
     clock.advance(timedelta(hours=3))
     days = [datetime(2026, 3, day, 11, tzinfo=UTC) for day in range(12, 16)]
-    sandbox.add([late(day, NOW + timedelta(hours=1), f"{day.day}") for day in days])
+    sandbox.add([late(day, NOW + timedelta(hours=2), f"{day.day}") for day in days])
     sandbox.add_faults(Fault("status", status=403, day=days[windows_done].date(), times=None))
     settings = {"lookback_days": 3, "max_window_days": 1}
-    second = run(sandbox, first.state(), **settings)
-    assert type(second.error) is errors.AccessError
-    assert names(second) == [f"{day.day}" for day in days[:windows_done]]
-    assert second.state() == first.state()
+    first = run(sandbox, proven.state(), **settings)
+    assert type(first.error) is errors.AccessError
+    assert names(first) == [f"{day.day}" for day in days[:windows_done]]
+    assert first.state(proven.state()) == proven.state()
     sandbox.clear_faults()
-    third = run(sandbox, second.state(), **settings)
-    assert names(third) == ["12", "13", "14", "15"]
+    second = run(sandbox, first.state(proven.state()), **settings)
+    assert names(second) == ["12", "13", "14", "15"]
 
 
 @pytest.mark.slow
@@ -314,8 +327,11 @@ def test_a_second_run_over_a_week_transfers_less_than_a_twentieth():
         before = sum(r.bytes_sent for r in sandbox.requests)
         asked = len(sandbox.requests)
         clock.advance(5 * DAY)
-        second = run(sandbox, first.state(), lookback_days=7)
-        after = sum(r.bytes_sent for r in sandbox.requests[asked:])
+        second = run(sandbox, first.state(), start_date="2026-03-08", lookback_days=7)
+        tried, proof, *others = sandbox.requests[asked:]
+        # One day was read whole, to prove the filter.
+        assert (proof.from_date, proof.to_date, proof.where) == (date(2026, 3, 14),) * 2 + (None,)
+        after = tried.bytes_sent + sum(r.bytes_sent for r in others)
         assert first.ids + second.ids >= truth(sandbox)
         assert 0 < len(set(second.ids) - set(first.ids)) < 70
         assert after < before / 20

@@ -12,7 +12,7 @@ from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.download import FinishedWindow, StoppedError
 from tap_mixpanel_export.sync.pool import DownloadPool
-from tap_mixpanel_export.sync.windows import Window
+from tap_mixpanel_export.sync.windows import Purpose, Window
 
 
 def window_of(day):
@@ -20,7 +20,7 @@ def window_of(day):
     return Window(
         first=at,
         last=at,
-        late_only=False,
+        purpose=Purpose.NEW,
         lower=None,
         upper=None,
         end=datetime(2026, 11, day, tzinfo=timezone.utc),

@@ -100,7 +100,7 @@ def test_the_oldest_of_bookmarks_and_the_longest_of_lookbacks_meet_at_the_epoch(
         sandbox,
         {"bookmarks": {"events": state}},
         start_date=None,
-        end_date="1970-01-03",
+        end_date="2011-07-20",
         lookback_days=1_000_000,
     )
     assert got.error is None

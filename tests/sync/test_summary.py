@@ -10,13 +10,13 @@ from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.download import FinishedWindow
 from tap_mixpanel_export.sync.summary import RunSummary
-from tap_mixpanel_export.sync.windows import Window
+from tap_mixpanel_export.sync.windows import Purpose, Window
 
 DAY = date(2026, 11, 20)
 WINDOW = Window(
     first=DAY,
     last=DAY,
-    late_only=False,
+    purpose=Purpose.NEW,
     lower=None,
     upper=None,
     end=datetime(2026, 11, 21, tzinfo=timezone.utc),
@@ -68,8 +68,12 @@ def test_windows_add_up_to_adobes_counters(finished):
         "lateRecordCount": 3,
         "duplicateRecordCount": 1,
         "conversionWarningCount": 4,
+        "seenLateRecordCount": 0,
         "windowCount": 2,
+        "sweepWindowCount": 0,
         "queryCount": 3,
+        "filterProof": "",
+        "clock": "",
     }
     assert summary.conversion_warnings == {"import": 3, "time": 1}
     assert summary.from_future == 1

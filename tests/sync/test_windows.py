@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tap_mixpanel_export.sync.planner import TARGET_BYTES, Planner
 from tap_mixpanel_export.sync.windows import (
-    TARGET_BYTES,
     Bookmark,
-    Planner,
+    Purpose,
     Span,
     filter_of,
     late_clause,
@@ -38,9 +38,9 @@ ZONES = (
 )
 
 
-def is_written(window, bookmark, instant, processed):
+def is_written(window, span, instant, processed):
     """Whether an event of a window is written, by its times in milliseconds."""
-    return filter_of(window, bookmark).reason_to_skip(instant, processed, "a") is None
+    return filter_of(window, span).reason_to_skip(instant, processed, "a") is None
 
 
 def span_of(start, *, zone=UTC, end=None, bookmark=None, **others):
@@ -63,22 +63,57 @@ def span_of(start, *, zone=UTC, end=None, bookmark=None, **others):
     )
 
 
-def finished_windows(span, now, *, bytes_a_day=1000, fails=lambda _window: False, concurrency=4):
-    """The windows of a run that ends well, downloaded as the engine does."""
+def finished_windows(
+    span,
+    now,
+    *,
+    bytes_a_day=1000,
+    fails=lambda _window: False,
+    concurrency=4,
+    is_trusted=True,
+    trusted_for=10**6,
+):
+    """The windows of a run that ends well, downloaded as the scheduler does.
+
+    Args:
+        span: What the run is asked for.
+        now: The present.
+        bytes_a_day: Size of each day.
+        fails: Whether a window fails.
+        concurrency: Windows in flight.
+        is_trusted: Whether the filter has proven itself before.
+        trusted_for: After so many filtered windows one cannot be believed.
+    """
     planner = Planner(span)
-    first = planner.next()
+    in_flight, finished = deque(), []
+
+    def following():
+        return planner.next(
+            is_filtered=is_trusted,
+            is_proving=any(window.is_proof for window in in_flight),
+            is_settled=all(window.purpose is not Purpose.LOOKBACK for window in in_flight),
+        )
+
+    if (first := following()) is not None:
+        in_flight.append(first)
     planner.start_clock(now)
-    in_flight = deque() if first is None else deque([first])
-    finished = []
     while True:
         most = min(2, concurrency) if planner.growing else concurrency
-        while len(in_flight) < most and (window := planner.next()) is not None:
+        while len(in_flight) < most and (window := following()) is not None:
             in_flight.append(window)
         if not in_flight:
             assert planner.windows_left() == 0
             return finished
         window = in_flight.popleft()
+        if window.is_filtered:
+            trusted_for -= 1
+            if trusted_for < 0:
+                is_trusted = False
+                planner.put_back(window)
+                continue
         if fails(window) and (halves := planner.split(window)) is not None:
+            if window.purpose is Purpose.BACKFILL:
+                halves = halves[::-1]
             in_flight.extendleft(reversed(halves))
             continue
         planner.observe(window, bytes_a_day * window.days)
@@ -123,7 +158,11 @@ def runs(draw):
             done = start_of_day(day_of(done, zone), zone)
         # A run writes the watermark that it began with: after, at or before what it got done.
         watermark = draw(st.none() | st.timedeltas(-DAY, DAY).map(lambda shift: done + shift))
-        bookmark = Bookmark(done, None if watermark is None else min(watermark, now))
+        bookmark = Bookmark(
+            done,
+            None if watermark is None else min(watermark, now),
+            exported_from=draw(st.none() | ago.map(lambda back: done - back)),
+        )
     span = span_of(
         start,
         zone=zone,
@@ -147,6 +186,8 @@ def finished_runs(draw):
         bytes_a_day=bytes_a_day,
         fails=lambda window: window.days > widest_that_passes,
         concurrency=draw(st.integers(1, 6)),
+        is_trusted=draw(st.booleans()),
+        trusted_for=draw(st.integers(0, 3)),
     )
     return span, now, windows
 
@@ -155,11 +196,15 @@ def finished_runs(draw):
 @settings(max_examples=150, deadline=None)
 def test_days_are_asked_for_once_in_order_and_no_wider_than_allowed(run):
     span, now, windows = run
-    late = [window for window in windows if window.late_only]
-    new = [window for window in windows if not window.late_only]
-    assert windows == late + new
-    for group in (late, new):
-        days = days_of(group)
+    before, late, new = (
+        [window for window in windows if window.purpose is purpose]
+        for purpose in (Purpose.BACKFILL, Purpose.LOOKBACK, Purpose.NEW)
+    )
+    assert windows == before + late + new
+    # Backwards, so that there is no gap wherever the run ends; the look-back in any order.
+    assert before == sorted(before, key=lambda window: window.first, reverse=True)
+    for group in (before, late, new):
+        days = days_of(group) if group is new else sorted(days_of(group))
         assert days == ([] if not days else days_between(days[0], days[-1]))
     assert all(1 <= window.days <= span.max_days for window in windows)
     last_day = day_of(now, span.zone)
@@ -176,7 +221,7 @@ def test_days_are_asked_for_once_in_order_and_no_wider_than_allowed(run):
 def test_the_end_of_a_window_is_where_the_next_one_begins(run):
     span, _now, windows = run
     for window, following in pairwise(windows):
-        if window.late_only == following.late_only:
+        if window.purpose is following.purpose is Purpose.NEW:
             assert window.end == start_of_day(following.first, span.zone)
 
 
@@ -194,6 +239,10 @@ def is_to_be_written(span, now, wall, processed):
     at_day_start = done == start_of_day(day_of(done, zone), zone)
     if instant > done or (at_day_start and instant == done):
         return True
+    if bookmark.exported_from is not None and instant < bookmark.exported_from:
+        # Days before the first one that was exported come once, when the start is set earlier.
+        reaches = span.end is None or span.upper >= bookmark.exported_from
+        return span.start_is_given and reaches
     return wall.date() >= day_of(done - span.lookback, zone) and (
         bookmark.processed_before is None
         or processed is None
@@ -225,7 +274,7 @@ def test_an_event_is_written_by_one_window_or_by_none_as_the_contract_says(run, 
         if window.first <= wall.date() <= window.last
         and is_written(
             window,
-            span.bookmark,
+            span,
             to_milliseconds(instant),
             None if processed is None else to_milliseconds(processed),
         )
@@ -326,25 +375,28 @@ def test_an_end_past_today_is_cut_to_today():
 
 
 def test_an_end_that_is_a_day_is_included_whole():
-    (window,) = finished_windows(span_of(NOON, end=NOON.date()), NOON + 9 * DAY)
+    span = span_of(NOON, end=NOON.date())
+    (window,) = finished_windows(span, NOON + 9 * DAY)
     midnight = datetime(2026, 11, 21, tzinfo=UTC)
     assert (window.upper, window.end) == (midnight, midnight)
-    assert is_written(window, None, to_milliseconds(midnight) - 1, None)
-    assert not is_written(window, None, to_milliseconds(midnight), None)
+    assert is_written(window, span, to_milliseconds(midnight) - 1, None)
+    assert not is_written(window, span, to_milliseconds(midnight), None)
 
 
 def test_an_end_that_is_an_instant_is_included_itself():
-    (window,) = finished_windows(span_of(NOON, end=NOON + 2 * MINUTE), NOON + 9 * DAY)
+    span = span_of(NOON, end=NOON + 2 * MINUTE)
+    (window,) = finished_windows(span, NOON + 9 * DAY)
     assert window.end == NOON + 2 * MINUTE
     last = to_milliseconds(NOON + 2 * MINUTE)
-    assert is_written(window, None, last, None)
-    assert not is_written(window, None, last + 1, None)
+    assert is_written(window, span, last, None)
+    assert not is_written(window, span, last + 1, None)
 
 
 def test_events_before_the_start_are_not_written():
-    window = finished_windows(span_of(NOON), NOON)[0]
-    assert is_written(window, None, to_milliseconds(NOON), None)
-    assert not is_written(window, None, to_milliseconds(NOON) - 1, None)
+    span = span_of(NOON)
+    window = finished_windows(span, NOON)[0]
+    assert is_written(window, span, to_milliseconds(NOON), None)
+    assert not is_written(window, span, to_milliseconds(NOON) - 1, None)
 
 
 def test_look_back_windows_are_wide_from_the_first_on_and_end_with_the_bookmarks_day():
@@ -380,8 +432,8 @@ def test_the_rest_of_a_day_that_ended_at_an_end_date_is_asked_for_without_a_filt
     assert (looked_back.late_only, rest.late_only) == (True, False)
     assert looked_back.end == NOON
     afternoon = to_milliseconds(NOON + MINUTE)
-    assert not is_written(looked_back, bookmark, afternoon, afternoon)
-    assert is_written(rest, bookmark, afternoon, afternoon)
+    assert not is_written(looked_back, span, afternoon, afternoon)
+    assert is_written(rest, span, afternoon, afternoon)
 
 
 def test_the_look_back_does_not_reach_before_a_start_that_was_given():
@@ -411,22 +463,22 @@ def test_the_filter_of_a_look_back_window(processed, watermark, instant, done):
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     tick = timedelta(milliseconds=1)
     bookmark = Bookmark(epoch + done * tick, epoch + watermark * tick)
-    planner = Planner(span_of(epoch, bookmark=Bookmark(epoch + MINUTE, epoch + MINUTE)))
-    window = planner.next()
+    window = Planner(span_of(epoch, bookmark=Bookmark(epoch + MINUTE, epoch + MINUTE))).next()
     assert window.late_only
-    written = is_written(window, bookmark, instant, processed)
+    written = is_written(window, span_of(epoch, bookmark=bookmark), instant, processed)
     assert written == (processed is None or processed > watermark or instant > done)
 
 
 def test_without_a_watermark_a_look_back_window_is_written_whole():
     bookmark = Bookmark(NOON, None)
-    window = finished_windows(span_of(NOON - 9 * DAY, bookmark=bookmark), NOON)[0]
-    assert is_written(window, bookmark, to_milliseconds(NOON - DAY), 0)
+    span = span_of(NOON - 9 * DAY, bookmark=bookmark)
+    window = finished_windows(span, NOON)[0]
+    assert is_written(window, span, to_milliseconds(NOON - DAY), 0)
 
 
 def test_the_clause_for_late_events_is_that_of_the_contract():
-    assert late_clause(datetime(2022, 5, 18, 4, 25, 48, 702_000, tzinfo=UTC)) == (
-        'properties["mp_processing_time_ms"] > 1652847948702 '
+    assert late_clause(1652847948702) == (
+        'number(properties["mp_processing_time_ms"]) > 1652847948702 '
         'or not defined(properties["mp_processing_time_ms"])'
     )
 

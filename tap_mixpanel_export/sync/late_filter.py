@@ -1,0 +1,211 @@
+"""Whether the service is asked for late events only, and whether its answers can be believed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge
+from tap_mixpanel_export.sync.known_stamps import KnownStamps
+from tap_mixpanel_export.sync.windows import FilterProof, to_milliseconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tap_mixpanel_export.sync.observed import Observed
+    from tap_mixpanel_export.sync.windows import Span, Window
+
+logger = logging.getLogger("tap-mixpanel-export.late_filter")
+
+# How far ahead of the present a proof may be: clocks are corrected.
+_TOLERANCE = timedelta(minutes=2)
+
+
+class FilterNotTrustedError(Exception):
+    """The days of a window are to be asked for without the filter; not a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a filtered query asks for.
+
+    Attributes:
+        bound_ms: What was processed up to then is not asked for.
+        known: Processing stamps that an honest answer must hold; 0 stands for an event without one.
+    """
+
+    bound_ms: int
+    known: frozenset[int] = frozenset()
+
+
+class LateFilter:
+    """The service's filter for late events, and what is known of it.
+
+    Nothing is asked with the filter before a day that was asked for both ways has shown that it
+    leaves out nothing. After that each filtered answer is looked at: it must not hold what was not
+    asked for, and must hold events that are known to be there.
+
+    Args:
+        span: What the run is asked for.
+        of: Fingerprint of what a proof holds for.
+        holds_for: How long it holds.
+        selection: Fingerprint of the settings that say which events are exported.
+    """
+
+    def __init__(
+        self, span: Span, of: str, holds_for: timedelta, selection: str | None = None
+    ) -> None:
+        self._lock = threading.Lock()
+        self._span = span
+        self._of = of
+        self._holds_for = holds_for
+        bookmark = span.bookmark
+        self.proof: FilterProof | None = None if bookmark is None else bookmark.filter_proof
+        """What the state is to say."""
+        self.known = KnownStamps()
+        """What earlier runs have seen, as far as this one must see it, too."""
+        self.is_trusted = False
+        """Whether the filter is used."""
+        self.is_verified = False
+        """Whether a filtered answer of this run held what is known to be there."""
+        self.outcome = "not needed: there is nothing to look back at"
+        """In words."""
+        if bookmark is None:
+            return
+        if bookmark.zone is None and bookmark.selection == selection:
+            self.known = bookmark.known
+        if bookmark.processed_before is None:
+            self.outcome = "not used: the state does not say what earlier runs have seen"
+            self.proof = None
+        elif self.proof is None:
+            self.outcome = "not used: it has not proven itself yet"
+        elif self.proof.of != of:
+            self.proof = None
+            self.outcome = "not used: it has proven itself for another project, region or where"
+        else:
+            self.is_trusted = True
+            self.outcome = f"used: it has proven itself at {self.proof.at.isoformat()}"
+
+    def check_age(self, present: datetime) -> None:
+        """Drop a proof that is too old.
+
+        Args:
+            present: The time at the first request.
+        """
+        with self._lock:
+            if self.proof is None or not self.is_trusted:
+                return
+            age = present - self.proof.at
+            if not -_TOLERANCE <= age <= self._holds_for:
+                self._drop(f"its proof of {self.proof.at.isoformat()} is too old")
+
+    def question(self, window: Window) -> Question:
+        """What a filtered query of a window asks for.
+
+        Raises:
+            FilterNotTrustedError: The filter is not used any more, or a day has no watermark.
+        """
+        if self._span.watermarks.lowest(window.first, window.last) is None:
+            with self._lock:
+                self._drop("the state does not say what earlier runs have seen", window)
+        if not self.is_trusted:
+            raise FilterNotTrustedError
+        bound_ms = self.watermark_ms(window)
+        known = self.known.within(window.first, window.last)
+        if newest := max(known, default=0):
+            # An honest answer holds at least one event that is known to be there.
+            bound_ms = min(bound_ms, newest - 1)
+        return Question(bound_ms, frozenset(at for at in known if not at or at > bound_ms))
+
+    def can_check(self, window: Window) -> bool:
+        """Whether it would be noticed when a filtered answer of a window left out everything."""
+        known = self.known.within(window.first, window.last)
+        return self.is_trusted and (self.is_verified or bool(known))
+
+    def check_answer(self, window: Window, question: Question, observed: Observed) -> None:
+        """Look at a filtered answer.
+
+        Raises:
+            FilterNotTrustedError: It cannot be believed.
+        """
+        missing = len(question.known - observed.stamps_of(question.known))
+        problem = None
+        if observed.lowest_ms is not None and observed.lowest_ms <= question.bound_ms:
+            problem = "its answer held events that were not asked for"
+        elif missing:
+            problem = f"its answer lacked {missing} of {len(question.known)} events known to exist"
+        if problem is None:
+            with self._lock:
+                self.is_verified = self.is_verified or bool(question.known)
+            return
+        with self._lock:
+            self._drop(problem, window)
+        raise FilterNotTrustedError
+
+    def refuse(self, window: Window) -> None:
+        """Take that the service refuses the expression."""
+        with self._lock:
+            self._drop("Mixpanel refused the filter for late events", window)
+
+    def fail(self, window: Window, cause: object) -> None:
+        """Take that all tries of a filtered query have failed; other queries may be no better."""
+        with self._lock:
+            if self.is_trusted:
+                self.is_trusted = False
+                self.outcome = f"not used any more: all tries of a query with it failed ({cause})"
+                logger.warning("%s: the filter for late events is %s", window, self.outcome)
+
+    def watermark_ms(self, window: Window) -> int:
+        """The watermark of a window, the oldest of its days, in milliseconds."""
+        watermark = self._span.watermarks.lowest(window.first, window.last)
+        if watermark is None:  # pragma: no cover - such days are not asked for with the filter
+            raise FilterNotTrustedError
+        return to_milliseconds(watermark)
+
+    def start_digest(self, window: Window, present: datetime) -> EventDigest:
+        """What a day's answers are compared by."""
+        return EventDigest(self.watermark_ms(window), to_milliseconds(present - self._span.delay))
+
+    def conclude(self, filtered: EventDigest | None, whole: EventDigest, present: datetime) -> None:
+        """Take both answers of a day.
+
+        Args:
+            filtered: The filtered one; None when there was none.
+            whole: The other one.
+            present: The time at the first request.
+        """
+        with self._lock:
+            if filtered is None:
+                return
+            verdict = judge(filtered, whole)
+            self.is_trusted = self.is_verified = verdict.is_proven
+            if verdict.is_proven:
+                self.proof = FilterProof(present, self._of)
+                self.outcome = f"used: it has proven itself now, {verdict.reason}"
+            else:
+                self.proof = None
+                self.outcome = f"not used: it has not proven itself, {verdict.reason}"
+
+    def proof_failed(self, cause: object) -> None:
+        """Take that a day could not be asked for with the filter."""
+        with self._lock:
+            self.proof = None
+            self.is_trusted = False
+            self.outcome = f"not used: it could not be tried ({cause})"
+
+    def _drop(self, problem: str, window: Window | None = None) -> None:
+        if not self.is_trusted:
+            return
+        self.is_trusted = self.is_verified = False
+        self.proof = None
+        self.outcome = f"not used any more: {problem}"
+        if window is not None:
+            logger.warning("%s: the filter for late events is %s", window, self.outcome)
+
+
+def proof_fingerprint(project_id: int | None, region: str, where: str | None) -> str:
+    """Fingerprint of what a proof holds for."""
+    return fingerprint(project_id, region, where)

@@ -1,0 +1,98 @@
+"""Pure: up to which processing time Mixpanel's events were seen, day by day."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from operator import itemgetter
+
+_DAY = timedelta(days=1)
+_day_of = itemgetter(0)
+
+MOST_MARKS = 40
+"""How many marks a state holds at most: some 50 bytes each, of the 4 KB that a state may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """All that Mixpanel had processed of a day before its watermark was seen.
+
+    Attributes:
+        marks: Days in ascending order, each with the watermark that holds from this day on, up to
+            the day of the next one. Days before the first one have none.
+    """
+
+    marks: tuple[tuple[date, datetime], ...] = ()
+
+    def of(self, day: date) -> datetime | None:
+        """The watermark of a day; None when it has none."""
+        place = bisect_right(self.marks, day, key=_day_of)
+        return self.marks[place - 1][1] if place else None
+
+    def lowest(self, first: date, last: date) -> datetime | None:
+        """The oldest watermark of some days; None when one of them has none."""
+        if self.of(first) is None:
+            return None
+        return min(mark for _, _, mark in self.pieces(first, last))
+
+    def pieces(self, first: date, last: date) -> list[tuple[date, date, datetime]]:
+        """The days from `first` to `last` that have a watermark: ranges of days that share one."""
+        if not self.marks:
+            return []
+        ends = [day - _DAY for day, _ in self.marks[1:]] + [date.max]
+        return [
+            (max(day, first), min(end, last), mark)
+            for (day, mark), end in zip(self.marks, ends, strict=True)
+            if day <= last and end >= first
+        ]
+
+    def raised(self, first: date, last: date | None, watermark: datetime) -> Watermarks:
+        """The same, with a watermark for some days; a later one that a day has already stays.
+
+        Args:
+            first: First day.
+            last: Last day; None for all that come.
+            watermark: The watermark.
+        """
+        end = date.max if last is None else last
+        borders = {first, *(day for day, _ in self.marks)}
+        if end < date.max:
+            borders.add(end + _DAY)
+        marks: list[tuple[date, datetime]] = []
+        for day in sorted(borders):
+            mark = self.of(day)
+            if first <= day <= end:
+                mark = watermark if mark is None else max(mark, watermark)
+            if mark is not None and not (marks and marks[-1][1] == mark):
+                marks.append((day, mark))
+        return Watermarks(tuple(marks))
+
+    def compacted(self, most: int = MOST_MARKS) -> Watermarks:
+        """The same with fewer marks: neighbours share the older one, those that differ least first.
+
+        Events that were processed between the two come again, and none is missed.
+        """
+        marks = list(self.marks)
+        while len(marks) > most:
+            # The last one is every run's own, and is not made older.
+            gaps = [abs(b[1] - a[1]) for a, b in pairwise(marks[:-1])]
+            at = gaps.index(min(gaps))
+            marks[at : at + 2] = [(marks[at][0], min(marks[at][1], marks[at + 1][1]))]
+        return Watermarks(tuple(marks))
+
+    def blurred(self) -> Watermarks:
+        """The same for days that begin up to a day earlier or later than these did.
+
+        When a project's zone changes, so do its days: at each border the older watermark holds.
+        """
+        days = {day + shift for day, _ in self.marks[1:] for shift in (-_DAY, _DAY)}
+        days |= {day for day, _ in self.marks}
+        marks: list[tuple[date, datetime]] = []
+        for day in sorted(days):
+            around = [self.of(day + shift) for shift in (-_DAY, timedelta(), _DAY)]
+            mark = min(known for known in around if known is not None)
+            if not (marks and marks[-1][1] == mark):
+                marks.append((day, mark))
+        return Watermarks(tuple(marks))
