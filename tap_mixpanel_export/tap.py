@@ -113,7 +113,7 @@ class TapMixpanelExport(Tap):
         # Discovery checks no other settings: it needs no credentials.
         problems = [*type_problems(self.config, self._whole_schema()).values()]
         if self._settings is not None:
-            columns = self._settings.columns
+            columns = self._settings.event_columns
         elif not problems:
             columns, problems = load_columns(self.config)
         if problems:

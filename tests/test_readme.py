@@ -186,6 +186,8 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "TAP_MIXPANEL_EXPORT_PROJECT_ID",
         # Given by the examples.
         "cart_total",
+        "mp_original_event_name",
+        "mp_original_distinct_id",
         "FIELD_GROUP_ID",
         "SCHEMA_ID",
         # Of the other tap, of loaders, of Meltano and of requests.

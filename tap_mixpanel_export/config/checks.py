@@ -27,6 +27,7 @@ from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
+from tap_mixpanel_export.xdm.mapping.further_columns import add_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         end_is_day: Whether `end_date` is a day.
         lookback: How far back late events are looked for.
         redaction: Hides properties; None when nothing is hidden.
-        columns: What the mapping makes of an event's properties.
+        event_columns: What becomes of an event's properties: those of the mapping, and `columns`.
         notices: Sentences to say at the start of a run: what was understood in another way than it
             was written, or will soon not work any more.
     """
@@ -73,7 +74,7 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
     end_is_day: bool
     lookback: timedelta
     redaction: Redaction | None
-    columns: tuple[Column, ...]
+    event_columns: tuple[Column, ...]
     notices: tuple[str, ...] = ()
 
     def span(self, bookmark: Bookmark | None) -> Span:
@@ -121,7 +122,7 @@ def check_all(
     right = {name: value for name, value in config.items() if name not in wrong}
     right = complete(right, schema["properties"])
     settings, problems = check_settings(right, default_user_agent)
-    columns = load_columns(right)[0] if settings is None else settings.columns
+    columns = load_columns(right)[0] if settings is None else settings.event_columns
     problems = [*problems, *batch_problems(right, columns)]
     if "stream_maps" in config:
         names = list(event_schema(columns)["properties"]) if columns else ()
@@ -169,7 +170,7 @@ def check_settings(
         endpoint=_endpoint(declared, url, credentials, default_user_agent),
         zone=zone,
         **times,
-        columns=columns,
+        event_columns=columns,
         notices=tuple(notices),
         lookback=timedelta(days=min(declared.lookback_days, _LONGEST_LOOKBACK_DAYS)),
         redaction=load_redaction(declared, columns)[0],
@@ -198,14 +199,16 @@ def _declared(settings: Mapping[str, Any]) -> DeclaredSettings:
 
 
 def load_columns(settings: Mapping[str, Any]) -> tuple[tuple[Column, ...], list[str]]:
-    """The columns that the mapping defines, or all problems of the mapping and their names."""
+    """The columns that the settings define, and all problems of what they name."""
     declared = _declared(settings)
     try:
         mapping = load_mapping(declared.mapping_file, declared.field_group_file)
         columns = derive_columns(mapping)
     except MappingError as error:
         return (), list(error.problems)
-    redaction, problems = load_redaction(declared, columns)
+    columns, problems = add_columns(columns, declared.columns)
+    redaction, more = load_redaction(declared, columns)
+    problems = [*problems, *more]
     return columns if redaction is None else tuple(map(redaction.column, columns)), problems
 
 

@@ -271,6 +271,15 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
             "XDM field group (JSON) that gives the columns their types.",
         ),
     ] = None
+    columns: Annotated[
+        tuple[str, ...],
+        _setting(
+            "Further columns",
+            "Properties that get a column of their own, without any file: `name` or `name:type` "
+            "(`$city`, `cart.total:number`). Types: string (default), integer, number, boolean, "
+            "date, date-time.",
+        ),
+    ] = ()
     properties_format: Annotated[
         Literal["object", "string"],
         _setting(

@@ -24,6 +24,7 @@ from tap_mixpanel_export.xdm.mapping.binding import (
     load_mapping,
     with_required_lines,
 )
+from tap_mixpanel_export.xdm.mapping.columns import PROPERTY_KEY
 from tap_mixpanel_export.xdm.mapping.output import output_schema
 
 if TYPE_CHECKING:
@@ -208,7 +209,9 @@ class XdmMapper(InlineMapper):
         if self._mapping is None:
             raise MapperRunError("The mapping was not loaded: the settings were not validated.")
         schema = msgspec.json.decode(_encode(message_dict["schema"]))
-        self._plan = RecordPlan(self._mapping, schema.get("properties", {}), self._unconverted)
+        # A source of the name of a column is not in it when the column holds another property.
+        columns = [n for n, s in schema.get("properties", {}).items() if PROPERTY_KEY not in s]
+        self._plan = RecordPlan(self._mapping, columns, self._unconverted)
         return [
             singerlib.SchemaMessage(
                 STREAM_OUT, output_schema(self._mapping), ["_id"], ["timestamp"]

@@ -30,13 +30,17 @@ DOLLAR_PROPERTIES: dict[tuple[str, ...], tuple[str, ...]] = {
 A customer's property of the plain name is none of them, and stays in `properties`.
 """
 
+PROPERTY_KEY = "title"
+"""Says in the schema of a column which property it holds, when the name does not. (The SDK keeps no
+words of our own in a schema.)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column that holds one property of the event.
 
     Attributes:
-        name: Its name: the source without `data.`, dots as underscores.
+        name: Its name. In a mapping: the source without `data.`, dots as underscores.
         source: The source's path, as the mapping set has it.
         path: Where the value is in the event's `properties`; empty for the event's name.
         field: The XDM field that gives its type.
@@ -118,6 +122,8 @@ def event_schema(
         schema = column.field.json_schema(nullable=True)
         schema.pop("title", None)
         schema["description"] = _description(column, time_in_ms=time_in_ms)
+        if column.name != "_".join(column.source):
+            schema[PROPERTY_KEY] = print_path(column.source)
         properties[column.name] = schema
     properties["properties"] = (
         {
