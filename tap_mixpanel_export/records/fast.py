@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.records.converters import ColumnCell
     from tap_mixpanel_export.records.event_filter import EventSelector, Skip
+    from tap_mixpanel_export.records.json_encoder import Encoder
     from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.timezones import Instants
 
@@ -36,7 +37,6 @@ _name_of = attrgetter("event")
 _lists_in = methodcaller("count", b"[")
 _values_of = msgspec.structs.astuple
 _encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder().encode_lines
 _QUOTE = ord('"')
 _TEXT_STARTS = frozenset(b'"n')
 _NUMBER = frozenset(b"-0123456789")
@@ -51,10 +51,10 @@ _new_hash = sha256().copy
 
 
 class RecordBlock(NamedTuple):
-    r"""Finished records, part by part: there are too many for an object each.
+    """Finished records, part by part: there are too many for an object each.
 
     Attributes:
-        text: The records, each a JSON object and `\n`; `event_id` and `timestamp` come first.
+        encoded: The records, as the encoder makes them.
         keys: What tells repeats of each event: its digest; None without an
             `$insert_id`, when nothing tells a repeat from another event.
         instants: When each occurred, milliseconds since the epoch.
@@ -63,7 +63,7 @@ class RecordBlock(NamedTuple):
         skipped: How many other events were in the lines, by the reason why they are not written.
     """
 
-    text: bytes
+    encoded: Any
     keys: Sequence[bytes | None]
     instants: Sequence[int]
     processed: Sequence[int | None]
@@ -84,12 +84,10 @@ class BlockMaker:
         cells: The columns to write.
         names: The wanted properties: `time`, `distinct_id`, `$insert_id`, `mp_processing_time_ms`
             and `$distinct_id_before_identity`, then those of the columns.
-        record: Makes what is encoded of `event_id`, `timestamp`, the columns' values, and
-            `properties` if that is written.
+        encoder: Gives records their form.
         instants: Reads `time`.
         event_filter: Says which events are written.
         redaction: Hides properties in what is written.
-        properties: How `properties` is written: as it is, as text, or (None) not at all.
         convert: Gives a column's value for a property's text.
     """
 
@@ -98,11 +96,10 @@ class BlockMaker:
         *,
         cells: Sequence[ColumnCell],
         names: Sequence[str],
-        record: Callable[..., Any],
+        encoder: Encoder,
         instants: Instants,
         event_filter: EventSelector,
         redaction: Redaction | None,
-        properties: Callable[[bytes], Raw] | None,
         convert: Callable[[ColumnCell, bytes], Raw],
     ) -> None:
         self._names = names
@@ -124,10 +121,9 @@ class BlockMaker:
                 for place, kind in enumerate(self._any_kinds)
             ]
         )
-        self._record = record
+        self._encoder = encoder
         self._instants = instants
         self._event_filter = event_filter
-        self._properties = properties
         self._convert = convert
 
     def __call__(self, text: bytes) -> RecordBlock | None:
@@ -255,21 +251,17 @@ class BlockMaker:
             self._looked_at(cell, values[cell.place]) if needs_look else values[cell.place]
             for cell, needs_look in self._cells
         ]
-        if self._properties is not None:
-            columns.append(
-                [
-                    self._properties(line[start:-1])
-                    for line, start in zip(lines, starts, strict=True)
-                ]
-            )
+        properties: Sequence[bytes] = ()
+        if self._encoder.writes_properties:
+            properties = [line[start:-1] for line, start in zip(lines, starts, strict=True)]
         ids = [digest.hex() for digest in digests]
-        text = _encode_lines(list(map(self._record, ids, timestamps, *columns)))
+        encoded = self._encoder.encode_block(ids, timestamps, instants, columns, properties)
         keys: Sequence[bytes | None] = digests
         if own_ids is not insert_ids:
             keys = [
                 digest if known else None for digest, known in zip(digests, insert_ids, strict=True)
             ]
-        return RecordBlock(text, keys, instants, processed)
+        return RecordBlock(encoded, keys, instants, processed)
 
     def _redact(
         self,

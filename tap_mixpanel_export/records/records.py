@@ -7,10 +7,9 @@ from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import NULL, encode, plain
+from tap_mixpanel_export.json_text import NULL, plain
 from tap_mixpanel_export.records.converters import (
     ColumnCell,
     cell_maker,
@@ -19,13 +18,15 @@ from tap_mixpanel_export.records.converters import (
 )
 from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.fast import BlockMaker
+from tap_mixpanel_export.records.json_encoder import json_encoder
 from tap_mixpanel_export.records.parsing import ABSENT, Malformed, NotAnEventError, event_decoder
 from tap_mixpanel_export.xdm.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tap_mixpanel_export.records.event_filter import EventSelector, Skip
+    from tap_mixpanel_export.records.json_encoder import Encoder
     from tap_mixpanel_export.records.parsing import Event
     from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.timezones import Instants
@@ -51,7 +52,7 @@ class Record(NamedTuple):
     """A finished record.
 
     Attributes:
-        text: A JSON object in one line; `event_id` and `timestamp` come first.
+        encoded: What the encoder makes of a block with no other record.
         key: What tells repeats of the event: its digest; None without an `$insert_id`, when
             nothing tells a repeat from another event.
         instant: When it occurred, milliseconds since the epoch.
@@ -59,7 +60,7 @@ class Record(NamedTuple):
             say.
     """
 
-    text: bytes
+    encoded: Any
     key: bytes | None
     instant: int
     processed: int | None
@@ -81,6 +82,7 @@ class RecordMaker:
         event_filter: Says which events are written.
         redaction: Hides properties in what is written; None when nothing is hidden. The key, the
             timestamp and the filter see them all.
+        encoder: Gives records their form; JSON text when there is none.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each a part of its own
@@ -92,6 +94,7 @@ class RecordMaker:
         properties_as_text: bool = False,
         event_filter: EventSelector = EventFilter(),  # noqa: B008 - it is immutable
         redaction: Redaction | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
         wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
@@ -109,29 +112,14 @@ class RecordMaker:
         self._instants = instants
         self._event_filter = event_filter
         self._redaction = redaction
-        self._properties = (
-            None
-            if selected is not None and "properties" not in selected
-            else _as_text
-            if properties_as_text
-            else Raw
-        )
-        self._record = _struct(
-            [
-                "event_id",
-                "timestamp",
-                *(cell.name for cell in self._cells),
-                *([] if self._properties is None else ["properties"]),
-            ]
-        )
+        self._encoder = encoder or json_encoder(written, selected, as_text=properties_as_text)
         self.make_block = BlockMaker(
             cells=self._cells,
             names=wanted,
-            record=self._record,
+            encoder=self._encoder,
             instants=instants,
             event_filter=event_filter,
             redaction=redaction,
-            properties=self._properties,
             convert=self._convert,
         )
         """Makes the records of usual lines."""
@@ -188,10 +176,10 @@ class RecordMaker:
                 )
             )
         ).digest()
-        if self._properties is not None:
-            cells.append(self._properties(shown.properties))
-        text = encode(self._record(digest.hex(), timestamp.decode(), *cells))
-        return Record(text, digest if is_identified else None, instant, processed)
+        encoded = self._encoder.encode_line(
+            digest.hex(), timestamp.decode(), instant, cells, shown.properties
+        )
+        return Record(encoded, digest if is_identified else None, instant, processed)
 
     def _redacted(self, event: Event) -> Event:
         if self._redaction is None:
@@ -227,20 +215,3 @@ def read_processed(text: bytes) -> int | None:
     except ValueError:
         return None
     return at if at is not None and -_ENDLESS <= at < _ENDLESS else None
-
-
-def _as_text(properties: bytes) -> Raw:
-    return Raw(encode(properties.decode()))
-
-
-def _struct(names: Sequence[str]) -> Callable[..., Any]:
-    """What makes an object of values whose members have the columns' names."""
-    try:
-        return msgspec.defstruct(
-            "Record",
-            [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
-            gc=False,
-        )
-    except ValueError:
-        # It takes no names with characters that JSON escapes.
-        return lambda *values: dict(zip(names, values, strict=True))

@@ -168,10 +168,10 @@ class Response:
         except NotAnEventError as error:
             return error.reason
         if isinstance(record, Skip):
-            self._store(RecordBlock(b"", (), (), (), skipped={record: 1}))
+            self._store(RecordBlock(None, (), (), (), skipped={record: 1}))
         else:
-            text, key, instant, processed = record
-            self._store(RecordBlock(text + b"\n", (key,), (instant,), (processed,)))
+            encoded, key, instant, processed = record
+            self._store(RecordBlock(encoded, (key,), (instant,), (processed,)))
         return None
 
     def finish(self) -> None:
@@ -228,7 +228,7 @@ class Response:
             counts.late += sum(map(self._done.__ge__, instants))
         if self._repeats is not None:
             self._repeats.add(records.keys, processed, self._spool.count)
-        self._spool.write(records.text, written)
+        self._spool.write(records.encoded, written)
 
 
 def _from_future(instants: Sequence[int], processed: Sequence[int | None]) -> int:
