@@ -25,7 +25,8 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.messages import StateMessage
 
-from tap_mixpanel_export.api.rate_limit import QueryLimiter, until
+from tap_mixpanel_export.api.quota import open_quota
+from tap_mixpanel_export.api.rate_limit import until
 from tap_mixpanel_export.errors import DiagnosticsError, ExportError
 from tap_mixpanel_export.kept_aside import counted
 from tap_mixpanel_export.output.messages import load_record, record_serializer
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config import ExportSettings
     from tap_mixpanel_export.output.messages import RecordSerializer
     from tap_mixpanel_export.output.writer import MessageWriter
@@ -214,10 +216,10 @@ class EventsStream(Stream):
                     self._report.write(summary, error=_reason(error))
         self._log_summary(settings, run_context, summary)
 
-    def _limiter(self, settings: ExportSettings) -> QueryLimiter:
-        return QueryLimiter(
+    def _limiter(self, settings: ExportSettings) -> Quota:
+        return open_quota(
+            settings.quota_file,
             max_per_hour=settings.max_queries_per_hour,
-            quota_file=settings.quota_file,
             project=str(settings.endpoint.project_id or ""),
             on_wait=lambda seconds, cause: self.logger.info(
                 "waiting %.0f s, %s, for %s", seconds, until(seconds), cause
@@ -228,7 +230,7 @@ class EventsStream(Stream):
         self,
         settings: ExportSettings,
         bookmark: Bookmark | None,
-        limiter: QueryLimiter,
+        limiter: Quota,
         gzip_level: int | None,
     ) -> RunContext:
         as_text = self.schema["properties"]["properties"]["type"] == "string"

@@ -12,7 +12,7 @@ from unittest import mock
 from fake_time import FakeTime
 from harness import config_for
 
-from tap_mixpanel_export.api.rate_limit import QueryLimiter
+from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.output import messages
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.tap import TapMixpanelExport
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def quick_taps() -> Iterator[None]:
     """Taps whose quota takes no time."""
     time = FakeTime()
-    limiter = partial(QueryLimiter, clock=time.clock, wait=time.wait)
+    limiter = partial(open_quota, clock=time.clock, wait=time.wait)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch("tap_mixpanel_export.streams.QueryLimiter", limiter))
+        stack.enter_context(mock.patch("tap_mixpanel_export.streams.open_quota", limiter))
         yield
 
 

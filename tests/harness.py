@@ -24,7 +24,7 @@ from unittest import mock
 import processes
 from event_truth import event_id, parse
 
-from tap_mixpanel_export.api.rate_limit import QueryLimiter
+from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.errors import ExportError
 from tap_mixpanel_export.sandbox import Event
 from tap_mixpanel_export.tap import TapMixpanelExport
@@ -328,10 +328,10 @@ class _Bytes(io.BytesIO):
 def _in_process(
     stdout: _Stdout, time_: _SkippedTime, machine_now: Callable[[], datetime]
 ) -> Iterator[None]:
-    limiter = partial(QueryLimiter, clock=time_.clock, wait=time_.wait)
+    limiter = partial(open_quota, clock=time_.clock, wait=time_.wait)
     with ExitStack() as stack:
         stack.enter_context(mock.patch("sys.stdout", stdout))
-        stack.enter_context(mock.patch("tap_mixpanel_export.streams.QueryLimiter", limiter))
+        stack.enter_context(mock.patch("tap_mixpanel_export.streams.open_quota", limiter))
         stack.enter_context(mock.patch("backoff.full_jitter", return_value=0.05))
         stack.enter_context(
             mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)

@@ -242,10 +242,11 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 60
     quota_file: Annotated[
-        Path | None,
+        str | None,
         _setting(
             "Quota file",
-            "Runs that name the same file share one quota (3 queries per second, "
+            "Runs that name the same file, or the same directory on a file system or object store "
+            "that machines share (`s3://…`), share one quota (3 queries per second, "
             "`max_queries_per_hour`).",
         ),
     ] = None

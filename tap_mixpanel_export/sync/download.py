@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_mixpanel_export.api.client import Endpoint, Transfer
-    from tap_mixpanel_export.api.rate_limit import QueryLimiter
+    from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.records import RecordMaker
@@ -115,7 +115,7 @@ class RunContext:
     """
 
     endpoint: Endpoint
-    limiter: QueryLimiter
+    limiter: Quota
     clock: ServerClock
     make_records: Callable[[EventSelector], RecordMaker]
     span: Span
@@ -298,6 +298,7 @@ class Downloader:
 
         def on_response(transfer: Transfer) -> None:
             transfers.append(transfer)
+            context.limiter.note_server_time(transfer.server_time)
             context.note_response(transfer, self._sent)
             if window.is_filtered and not context.late_filter.is_trusted:
                 # The proof was too old, which only the service's time has told.
