@@ -38,14 +38,14 @@ from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
 from tap_mixpanel_export.sync.progress import ProgressReport
 from tap_mixpanel_export.sync.report import RunReport
 from tap_mixpanel_export.sync.scheduler import Scheduler
-from tap_mixpanel_export.sync.server_clock import ServerClock
+from tap_mixpanel_export.sync.server_clock import ServerClock, machine_now
 from tap_mixpanel_export.sync.state_file import REPLICATION_KEY, read_bookmark, write_bookmark
 from tap_mixpanel_export.sync.summary import RunSummary
 from tap_mixpanel_export.sync.windows import to_milliseconds
 from tap_mixpanel_export.timezones import Instants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
@@ -84,6 +84,9 @@ class EventsStream(Stream):
         self._load_settings = load_settings
         self._writer = writer
         self._written = 0
+        self._summary: RunSummary | None = None
+        self.is_test = False
+        """Whether one query of one day is to tell if the settings are good."""
 
     @cached_property
     def _report(self) -> RunReport | None:
@@ -98,7 +101,26 @@ class EventsStream(Stream):
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """None: the bookmark is the service's business, see `sync.state`."""
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """What the SDK makes of the setting; a test of the settings leaves no files."""
+        return None if self.is_test else super().get_batch_config(config)
+
+    def log(self, message: str, *args: Any, **kwargs: Any) -> None:
+        """Log what the SDK tells of its work.
+
+        Not that an error is "unhandled": what ends a run is told by the command, once, in words.
+        """
+        if not message.startswith("An unhandled error occurred"):
+            super().log(message, *args, **kwargs)
+
+    def log_sync_costs(self) -> None:
+        """Say at the very end what a person wants to know of a run."""
+        super().log_sync_costs()
+        if self._summary is not None:
+            next_from = self.stream_state.get("replication_key_value")
+            self.logger.info("%s", self._summary.sentence(next_from))
+
+    def get_records(self, context: Context | None) -> Generator[Record, None, None]:
         """All records, as dictionaries; the state moves as windows finish."""
         for finished in self._windows(context):
             for records in self._records(finished):
@@ -120,12 +142,21 @@ class EventsStream(Stream):
                         self._written += self._writer.write_lines(*serialize(records.text))
                         counter.increment(records.count)
                 return
-            for index, record in enumerate(self.get_records(context)):
-                self._check_max_record_limit(current_record_index=index)
-                if write_messages:
-                    self._write_record_message(record)
-                counter.increment()
-                yield record
+            count = 0
+            # Closed here: a limit leaves it in the midst of a window.
+            with closing(self.get_records(context)) as all_records:
+                for record in all_records:
+                    if count == self.ABORT_AT_RECORD_COUNT:
+                        break
+                    if write_messages:
+                        self._write_record_message(record)
+                    counter.increment()
+                    count += 1
+                    yield record
+                else:
+                    return
+        # Outside of the timer, which would call a good test of the settings `failed`.
+        self._check_max_record_limit(current_record_index=count)
 
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
@@ -215,6 +246,7 @@ class EventsStream(Stream):
                 if self._report is not None:
                     self._report.write(summary, error=_reason(error))
         self._log_summary(settings, run_context, summary)
+        self._summary = summary
 
     def _limiter(self, settings: ExportSettings) -> Quota:
         return open_quota(
@@ -235,7 +267,7 @@ class EventsStream(Stream):
     ) -> RunContext:
         as_text = self.schema["properties"]["properties"]["type"] == "string"
         endpoint = settings.endpoint
-        span = settings.span(bookmark)
+        span = settings.test_span(machine_now()) if self.is_test else settings.span(bookmark)
         return RunContext(
             endpoint=endpoint,
             limiter=limiter,

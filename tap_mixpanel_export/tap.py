@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
@@ -32,6 +32,7 @@ from tap_mixpanel_export.xdm.mapping.columns import event_schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import click
     from singer_sdk import Stream
 
 
@@ -164,6 +165,23 @@ class TapMixpanelExport(Tap):
                 "Config validation failed", errors=[str(SettingsError(problems))], schema=schema
             )
         return problems
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Run `--test`: one query of one day.
+
+        The SDK's way is a run that ends at its first record, until when it may ask for many days.
+        """
+        if value != "all":
+            super().cb_test(ctx, param, value)
+            return
+        config = ctx.params["config"]
+        tap = cls(config=config.config, parse_env_config=config.parse_env)
+        for stream in tap.streams.values():
+            cast("EventsStream", stream).is_test = True
+        tap.run_connection_test()
+        cls.logger.info("ok: Mixpanel takes these settings (one query, of one day)")
+        ctx.exit()
 
     def _setup_signal_handlers(self) -> None:
         """None: signals are the command's, from its first instruction on, see `termination`."""

@@ -346,6 +346,69 @@ def test_a_full_folder_for_temporary_files_is_named(sandbox, tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+# --- what a person reads -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh():
+    """A project of a month at the real time, which is what a test of the settings goes by."""
+    now = datetime.now(timezone.utc)
+    events = [
+        Event.at(now - timedelta(days=day, minutes=20 + n), insert_id=f"{day}-{n}")
+        for day in range(30)
+        for n in range(3)
+    ]
+    with Sandbox([*events, events[0]]) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["records", "files"])
+def test_a_test_of_the_settings_is_one_query_of_one_day_and_says_ok(fresh, tmp_path, output):
+    files = {
+        "batch_config": {
+            "encoding": {"format": "jsonl"},
+            "storage": {"root": str(tmp_path / "files")},
+        }
+    }
+    config = tap_config(fresh, tmp_path, **(files if output == "files" else {}))
+    code, out, err = shell("tap-mixpanel-export", "--config", config, "--test", folder=tmp_path)
+    assert code == 0
+    assert [json.loads(line)["type"] for line in out.splitlines()][:2] == ["SCHEMA", "RECORD"]
+    assert err.splitlines()[-1].endswith(
+        "ok: Mixpanel takes these settings (one query, of one day)"
+    )
+    assert '"failed"' not in err
+    assert "unhandled" not in err
+    (request,) = fresh.requests
+    yesterday = (datetime.now(timezone.utc) - timedelta(days=1)).date()
+    assert {request.from_date, request.to_date} == {yesterday}
+    assert not (tmp_path / "files").exists()
+
+
+@pytest.mark.slow
+def test_a_test_of_bad_credentials_says_what_to_check(fresh, tmp_path):
+    config = tap_config(fresh, tmp_path, service_account_secret="wrong")
+    code, _, err = shell("tap-mixpanel-export", "--config", config, "--test", folder=tmp_path)
+    assert code == 1
+    assert "service account" in err.splitlines()[-1]
+    assert "unhandled" not in err
+
+
+@pytest.mark.slow
+def test_the_last_line_is_the_one_that_a_person_needs(fresh, tmp_path):
+    config = tap_config(fresh, tmp_path)
+    code, out, err = shell("tap-mixpanel-export", "--config", config, folder=tmp_path)
+    assert code == 0
+    run = Run(out)
+    bookmark = run.bookmarks[-1]["replication_key_value"]
+    queries = len(fresh.requests)
+    assert err.splitlines()[-1].endswith(
+        f"{len(run.records)} events written, 0 late, 0 seen before, 1 duplicates dropped, "
+        f"0 malformed; {queries} queries; next run from {bookmark}"
+    )
+
+
 # --- usage -------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,23 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         chosen = (self.event_names, self.exclude_event_names, self.where)
         return fingerprint(*chosen) if any(chosen) else None
 
+    def test_span(self, now: datetime) -> Span:
+        """One day, the last one that is over, or that the settings end or begin with.
+
+        Args:
+            now: The present.
+        """
+        last = self.span(None).last_day or day_of(now, self.zone) - timedelta(days=1)
+        day = max(last, day_of(self.start, self.zone))
+        return msgspec.structs.replace(
+            self,
+            start=max(self.start, start_of_day(day, self.zone)),
+            start_is_given=True,
+            end=start_of_day(day + timedelta(days=1), self.zone),
+            end_is_day=True,
+            max_window_days=1,
+        ).span(None)
+
 
 def check_all(
     config: Mapping[str, Any], schema: Mapping[str, Any], default_user_agent: str

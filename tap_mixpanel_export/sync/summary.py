@@ -65,6 +65,22 @@ class RunSummary:
         lines = self.lines + finished.counts.lines + malformed
         return percent_of(malformed, lines)
 
+    def sentence(self, next_from: str | None) -> str:
+        """What a person wants to know.
+
+        Args:
+            next_from: The bookmark that the next run begins at, if there is one.
+        """
+        counts = {
+            "late": self.late,
+            "seen before": self.skipped[Skip.SEEN_BEFORE],
+            "duplicates dropped": self.duplicates,
+            "malformed": self.malformed,
+        }
+        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        end = "" if next_from is None else f"; next run from {next_from}"
+        return f"{self.records:,} events written, {told}; {self.queries:,} queries{end}"
+
     def to_dict(self) -> dict[str, Any]:
         """Adobe's counters under Adobe's names, and what they lack."""
         return {
