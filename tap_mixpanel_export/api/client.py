@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3
 
-from tap_mixpanel_export.api.connection import broken_answer, no_answer, open_session
+from tap_mixpanel_export.api.connection import broken_response, no_response, open_session
 from tap_mixpanel_export.api.line_digest import LineDigest
 from tap_mixpanel_export.api.proxies import proxy_for
 from tap_mixpanel_export.api.refusals import Query, refusal, server_time
@@ -219,7 +219,7 @@ class ExportClient:
                 proxies={"http": None, "https": address, "all": None},  # type: ignore[dict-item]
             )
         except requests.exceptions.RequestException as error:
-            raise no_answer(error, endpoint.url, endpoint.timeout, proxy) from error
+            raise no_response(error, endpoint.url, endpoint.timeout, proxy) from error
         except OSError as error:
             raise RequestError(
                 "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used"
@@ -255,7 +255,7 @@ class ExportClient:
                 transfer.received += len(piece)
                 yield piece
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise broken_answer(error, self._endpoint.timeout) from error
+            raise broken_response(error, self._endpoint.timeout) from error
 
     def _refusal(self, response: requests.Response, days: int, where: str | None) -> ExportError:
         endpoint = self._endpoint

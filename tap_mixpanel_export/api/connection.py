@@ -41,7 +41,7 @@ def open_session(credentials: Credentials, user_agent: str) -> requests.Session:
     return session
 
 
-def no_answer(
+def no_response(
     error: requests.exceptions.RequestException, url: str, timeout: float, proxy: Proxy | None
 ) -> ExportError:
     """What it means that there is no answer.
@@ -73,7 +73,7 @@ def no_answer(
     return ConnectionFailedError(f"the connection to {url} failed ({kind_of(error)})")
 
 
-def broken_answer(error: BaseException, timeout: float) -> ConnectionFailedError:
+def broken_response(error: BaseException, timeout: float) -> ConnectionFailedError:
     """What it means that an answer does not go on.
 
     Args:

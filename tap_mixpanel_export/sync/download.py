@@ -216,6 +216,9 @@ class Downloader:
         whole: list[EventDigest] = []
 
         def read(keep_malformed: bool) -> FinishedWindow:
+            if filtered is None:
+                # Nothing to hold it against; there may not even be an answer yet that tells a time.
+                return self._read(window, None, keep_malformed=keep_malformed)
             digest = context.late_filter.start_digest(window, context.clock.first)
             whole[:] = [digest]
             return self._read(window, None, keep_malformed=keep_malformed, digest=digest)
