@@ -195,6 +195,10 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "do_timestamp_file",
         "file_naming_scheme",
         "overwrite_behavior",
+        "add_metadata_columns",
+        # Of dbt.
+        "dbt_mixpanel",
+        "_fivetran_id",
         "pip_url",
         "HTTPS_PROXY",
         "NO_PROXY",
