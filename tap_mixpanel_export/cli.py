@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tap_mixpanel_export.errors import ExportError, OutputError
+from tap_mixpanel_export.errors import ExportError, OutputError, printable
 from tap_mixpanel_export.stdout import replace_stdout
 from tap_mixpanel_export.termination import end_at_once, end_in_order, is_ending
 
@@ -88,6 +88,7 @@ def plugin_command(plugin: type[PluginBase]) -> Command:
     def run_plugin(arguments: list[str]) -> object:
         if sys.stdout is None:
             raise OutputError("stdout is closed: there is nowhere to write to")
+        _check_log_level(plugin.name)
         _check_files(arguments)
         try:
             return click_command(plugin.cli)(arguments)
@@ -162,6 +163,21 @@ def _discard_stdout() -> None:
     with suppress(AttributeError, OSError, ValueError):
         descriptor = sys.stdout.fileno()
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _check_log_level(plugin: str) -> None:
+    """Refuse a log level that is none; the SDK ends with a traceback on it.
+
+    Raises:
+        ExportError: There is no such level.
+    """
+    for variable in (f"{plugin.upper().replace('-', '_')}_LOGLEVEL", "LOGLEVEL"):
+        level = os.environ.get(variable, "").upper()
+        if level and not isinstance(logging.getLevelName(level), int):
+            raise ExportError(
+                f"{variable}: there is no log level {printable(level)}; use DEBUG, INFO, WARNING "
+                "or ERROR"
+            )
 
 
 def _check_files(arguments: list[str]) -> None:

@@ -334,6 +334,7 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
             "Request timeout",
             "Seconds to connect, and of the longest silence between bytes.",
             gt=0,
+            le=86_400,
         ),
     ] = 300
 
