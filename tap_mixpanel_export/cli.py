@@ -100,6 +100,7 @@ def plugin_command(plugin: type[PluginBase]) -> Command:
 
 
 def _run(load: Callable[[], Command], arguments: list[str]) -> int:
+    _refuse_empty(arguments)
     # What imports make stays: to look for garbage among it takes a sixth of the start.
     gc.disable()
     command = load()
@@ -163,6 +164,22 @@ def _discard_stdout() -> None:
     with suppress(AttributeError, OSError, ValueError):
         descriptor = sys.stdout.fileno()
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse an option with an empty value: that of a shell variable that is not set.
+
+    Raises:
+        ExportError: There is such an option.
+    """
+    # What follows are another command's.
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for before, argument in zip(["", *own], own, strict=False):
+        option, equals, value = argument.partition("=")
+        if before.startswith("--") and not argument:
+            option, equals = before, "="
+        if option.startswith("--") and equals and not value:
+            raise ExportError(f"{option} is empty; is the shell variable set that it is given?")
 
 
 def _check_log_level(plugin: str) -> None:

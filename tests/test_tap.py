@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import subprocess
 import sys
 from datetime import datetime, timezone
 
 import pytest
+from meltano_project import BIN
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_mixpanel_export.cli import plugin_command, run
@@ -382,3 +384,31 @@ def test_a_run_with_a_project_secret_warns_once_with_the_dates(command, file):
 def test_a_state_of_another_form_is_refused(state):
     with pytest.raises(StateError, match="state"):
         TapMixpanelExport(config={}, state=state, validate_config=False)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "option"),
+    [
+        ("mixpanel-xdm", ["schema", "--descriptors", "--schema-id", ""], "--schema-id"),
+        ("mixpanel-xdm", ["schema", "--field-group-id="], "--field-group-id"),
+        ("mixpanel-xdm", ["check", "--mapping-file", "", "--tenant-id", "x"], "--mapping-file"),
+        ("mixpanel-sandbox", ["--scenario", "", "--", "true"], "--scenario"),
+        ("mixpanel-sandbox", ["--scenario", "", "--", "true"], "--scenario"),
+        ("map-mixpanel-xdm", ["--config", ""], "--config"),
+        ("tap-mixpanel-export", ["--config="], "--config"),
+    ],
+)
+def test_a_shell_variable_that_is_not_set_is_refused(program, arguments, option):
+    done = subprocess.run([BIN / program, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{option} is empty; is the shell variable set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_argument_of_another_command_is_its_own_affair():
+    done = subprocess.run(
+        [BIN / "mixpanel-sandbox", "--", "printf", "%s", "--x", ""],
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0
