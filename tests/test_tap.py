@@ -393,7 +393,6 @@ def test_a_state_of_another_form_is_refused(state):
         ("mixpanel-xdm", ["schema", "--field-group-id="], "--field-group-id"),
         ("mixpanel-xdm", ["check", "--mapping-file", "", "--tenant-id", "x"], "--mapping-file"),
         ("mixpanel-sandbox", ["--scenario", "", "--", "true"], "--scenario"),
-        ("mixpanel-sandbox", ["--scenario", "", "--", "true"], "--scenario"),
         ("map-mixpanel-xdm", ["--config", ""], "--config"),
         ("tap-mixpanel-export", ["--config="], "--config"),
     ],
