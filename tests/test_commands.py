@@ -421,7 +421,7 @@ def test_the_last_line_is_the_one_that_a_person_needs(fresh, tmp_path):
         ("tap-mixpanel-export", ("--test=schema",), 1, "Settings refused:"),
         ("tap-mixpanel-export", ("--config",), 2, "'--config' requires an argument"),
         ("tap-mixpanel-export", ("--config", "none.json"), 1, "none.json: No such file"),
-        ("tap-mixpanel-export", ("--config=",), 1, "Is a directory"),
+        ("tap-mixpanel-export", ("--config=",), 1, "--config is empty"),
         ("tap-mixpanel-export", ("--nonsense",), 2, "No such option"),
         ("tap-mixpanel-export", ("stray",), 2, "unexpected extra argument"),
         ("map-mixpanel-xdm", ("--config", "none.json"), 1, "none.json: No such file"),
