@@ -124,7 +124,7 @@ class TapMixpanelExport(Tap):
             properties_format="string" if writes_text(self.config) else "object",
             time_in_ms=self.config.get("time_in_ms", False),
         )
-        stream = EventsStream(self, self._block_writer, schema, columns, self._load_settings)
+        stream = EventsStream(self, self._block_writer, schema, self._load_settings)
         if self.input_catalog is not None:
             complete_catalog(self.input_catalog, stream)
         return [stream]

@@ -29,7 +29,7 @@ def quick_taps() -> Iterator[None]:
     time = FakeTime()
     limiter = partial(open_quota, clock=time.clock, wait=time.wait)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch("tap_mixpanel_export.streams.open_quota", limiter))
+        stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", limiter))
         yield
 
 

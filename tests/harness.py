@@ -331,7 +331,7 @@ def _in_process(
     limiter = partial(open_quota, clock=time_.clock, wait=time_.wait)
     with ExitStack() as stack:
         stack.enter_context(mock.patch("sys.stdout", stdout))
-        stack.enter_context(mock.patch("tap_mixpanel_export.streams.open_quota", limiter))
+        stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", limiter))
         stack.enter_context(mock.patch("backoff.full_jitter", return_value=0.05))
         stack.enter_context(
             mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)

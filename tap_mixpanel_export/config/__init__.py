@@ -11,6 +11,7 @@ from tap_mixpanel_export.config.checks import (
     load_columns,
     writes_text,
 )
+from tap_mixpanel_export.config.run import prepare_run
 from tap_mixpanel_export.config.schema import json_schema
 from tap_mixpanel_export.config.unknown import ignored_settings
 from tap_mixpanel_export.config.values import complete, read_environment, type_problems
@@ -24,6 +25,7 @@ __all__ = [
     "ignored_settings",
     "json_schema",
     "load_columns",
+    "prepare_run",
     "read_environment",
     "type_problems",
     "writes_text",

@@ -1,0 +1,97 @@
+"""From settings to a run of the export."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.api.quota import open_quota
+from tap_mixpanel_export.api.rate_limit import until
+from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.sync import server_clock
+from tap_mixpanel_export.sync.download import RunContext
+from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
+from tap_mixpanel_export.sync.run import ExportRun, RunOptions
+from tap_mixpanel_export.timezones import Instants
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.config.checks import ExportSettings
+    from tap_mixpanel_export.sync.windows import Bookmark
+
+logger = logging.getLogger("tap-mixpanel-export.run")
+
+
+def prepare_run(  # noqa: PLR0913 - what differs from run to run
+    settings: ExportSettings,
+    bookmark: Bookmark | None,
+    selected: frozenset[str],
+    *,
+    properties_as_text: bool,
+    gzip_level: int | None = None,
+    is_test: bool = False,
+) -> ExportRun:
+    """Make a run; nothing is asked for before it is entered.
+
+    Args:
+        settings: Checked.
+        bookmark: What earlier runs have done.
+        selected: Names of the columns that records have.
+        properties_as_text: Whether the column `properties` is JSON text.
+        gzip_level: How finished records are kept, see `Spool`.
+        is_test: One query of one day, to tell whether the settings are good.
+
+    Raises:
+        QuotaFileError: The quota cannot be shared by what `quota_file` names.
+        ReportError: The report's folder cannot be made.
+    """
+    endpoint = settings.endpoint
+    span = settings.test_span(server_clock.machine_now()) if is_test else settings.span(bookmark)
+    quota = open_quota(
+        settings.quota_file,
+        max_per_hour=settings.max_queries_per_hour,
+        project=str(endpoint.project_id or ""),
+        on_wait=lambda seconds, cause: logger.info(
+            "waiting %.0f s, %s, for %s", seconds, until(seconds), cause
+        ),
+    )
+    context = RunContext(
+        endpoint=endpoint,
+        limiter=quota,
+        clock=server_clock.ServerClock(),
+        make_records=lambda event_filter: RecordMaker(
+            settings.event_columns,
+            Instants(settings.zone, milliseconds=endpoint.time_in_ms),
+            selected=selected,
+            properties_as_text=properties_as_text,
+            redaction=settings.redaction,
+            event_filter=event_filter,
+        ),
+        span=span,
+        late_filter=LateFilter(
+            span,
+            proof_fingerprint(endpoint.project_id, endpoint.region, settings.where),
+            timedelta(days=settings.filter_proof_days),
+            settings.selection,
+        ),
+        where=settings.where,
+        excluded=frozenset(settings.exclude_event_names),
+        deduplicate=settings.deduplicate,
+        diagnostics_dir=settings.diagnostics_dir,
+        stop=threading.Event(),
+        gzip_level=gzip_level,
+    )
+    return ExportRun(context, _options(settings))
+
+
+def _options(settings: ExportSettings) -> RunOptions:
+    return RunOptions(
+        concurrency=settings.max_concurrent_queries,
+        max_queries_per_hour=settings.max_queries_per_hour,
+        selection=settings.selection,
+        error_threshold_percent=settings.error_threshold_percent,
+        report_dir=settings.report_dir,
+        zone=settings.zone,
+        project_timezone=settings.project_timezone,
+    )
