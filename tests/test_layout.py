@@ -38,7 +38,7 @@ STILL_LONGER = {
     f"{PACKAGE}.sandbox.cli._parser": 67,
     f"{PACKAGE}.sandbox.sandbox.__init__": 53,
 }
-STILL_DOUBLE = {"xdm errors", "xdm reading", "xdm registry"}
+STILL_DOUBLE: set[str] = set()
 
 
 @cache

@@ -11,6 +11,7 @@ from tap_mixpanel_export.output.storage import open_batch_file
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.spool import Records, pack_member
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.surrogates import replaced_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -213,7 +214,7 @@ def _arrow_type(field: XdmField) -> pa.DataType:
 
 def _replace_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return replaced_surrogates(value)
     if isinstance(value, list):
         return [_replace_surrogates(item) for item in value]
     if isinstance(value, dict):
