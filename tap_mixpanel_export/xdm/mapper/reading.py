@@ -48,7 +48,8 @@ _TOO_DEEP = TooDeep()
 
 def is_too_deep(line: bytes) -> bool:
     """Tell whether a message is nested too deeply to be taken apart."""
-    return levels_exceed(line, MAX_MESSAGE_LEVELS)
+    # A short line has no room for so many brackets and their ends.
+    return len(line) > 2 * MAX_MESSAGE_LEVELS and levels_exceed(line, MAX_MESSAGE_LEVELS)
 
 
 def decode_members(text: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:

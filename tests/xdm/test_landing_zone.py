@@ -1,0 +1,144 @@
+"""From Mixpanel to files in S3 that Adobe Experience Platform's own source takes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shlex
+import subprocess
+import sys
+from datetime import datetime, timezone
+
+import boto3
+import moto.backends
+import pytest
+import yaml
+from commands import command, tap_config
+from harness import truth
+from jsonschema import Draft202012Validator, FormatChecker
+from meltano_project import BIN, environment
+from moto.server import ThreadedMotoServer
+from readme import README
+
+from tap_mixpanel_export.sandbox import Sandbox
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
+from tap_mixpanel_export.xdm.mapping.output import output_schema
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("landing zone"),
+    pytest.mark.skipif(sys.version_info >= (3, 13), reason="the loader is for Python up to 3.12"),
+]
+
+BUCKET = "my-bucket"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+# What Platform's guardrails say of files and of events toward Profile.
+LARGEST_EVENT_BYTES = 10 * 1024
+
+
+def loaders_of(block: str) -> list[dict]:
+    return yaml.safe_load(block).get("plugins", {}).get("loaders", [])
+
+
+def shown() -> dict:
+    """The plugin as README shows it."""
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    plugins = [p for block in blocks for p in loaders_of(block)]
+    [plugin] = [plugin for plugin in plugins if plugin["name"] == "target-s3"]
+    return plugin
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory):
+    venv = tmp_path_factory.mktemp("landing") / "venv"
+    for arguments in (
+        ["venv", "--python", BIN / "python", venv],
+        ["pip", "install", "--python", venv / "bin" / "python", shown()["pip_url"]],
+    ):
+        subprocess.run([BIN / "uv", "--quiet", *arguments], check=True, env=environment())
+    return venv / "bin" / shown()["executable"]
+
+
+@pytest.fixture
+def s3():
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    server.stop()
+    moto.backends.get_backend("s3").reset()
+
+
+def objects(s3) -> dict[str, bytes]:
+    listed = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    keys = [entry["Key"] for entry in listed]
+    return {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+def load(sandbox, loader, s3, folder, **settings):
+    """Run tap, mapper and loader as a pipeline, the loader with README's settings."""
+    config = {**shown()["config"], **settings}
+    config["cloud_provider"]["aws"]["aws_endpoint_override"] = s3.meta.endpoint_url
+    path = folder / "target.json"
+    path.write_text(json.dumps(config))
+    mapper = folder / "mapper.json"
+    mapper.write_text(json.dumps({"diagnostics_dir": str(folder / "rejected")}))
+    pipeline = [
+        command("tap-mixpanel-export", "--config", tap_config(sandbox, folder)),
+        command("map-mixpanel-xdm", "--config", str(mapper)),
+        [str(loader), "--config", str(path)],
+    ]
+    script = " | ".join(shlex.join(part) for part in pipeline)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(**CREDENTIALS),
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def check_files(files: dict[str, bytes], sandbox: Sandbox) -> None:
+    day = datetime.now(timezone.utc).strftime("%Y/%m/%d")
+    schema = output_schema(with_required_lines(load_mapping()))
+    checker = FormatChecker(["date-time", "date", "uri"])
+    validator = Draft202012Validator(schema, format_checker=checker)
+    ids = []
+    for key, content in files.items():
+        assert re.fullmatch(rf"landing/mixpanel_experience_events/{day}/[\w.-]+\.jsonl\.gz", key)
+        lines = gzip.decompress(content).splitlines()
+        assert 1 <= len(lines) <= 1000
+        for line in lines:
+            assert len(line) <= LARGEST_EVENT_BYTES
+            event = json.loads(line)
+            validator.validate(event)
+            assert None not in event.values()
+            ids.append(event["_id"])
+    expected = truth(sandbox)
+    assert len(files) >= len(expected) / 1000
+    assert set(ids) == expected.keys()
+    assert len(ids) == expected.total()
+
+
+def test_files_are_what_the_platform_takes_and_are_never_written_over(loader, s3, tmp_path):
+    with Sandbox() as sandbox:
+        load(sandbox, loader, s3, tmp_path, max_batch_size=1000)
+        first = objects(s3)
+        check_files(first, sandbox)
+        load(sandbox, loader, s3, tmp_path)
+        second = objects(s3)
+    assert first.items() < second.items()
+    with Sandbox([]) as empty:
+        load(empty, loader, s3, tmp_path)
+    assert objects(s3).keys() == second.keys()
