@@ -53,6 +53,8 @@ _MEANINGS = {
 # Thirty years: what is longer is no time that a clock can show.
 _ENDLESS_SECONDS = 1e9
 
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
+
 _TOO_LONG = frozenset({413, 414, 431})
 
 
@@ -111,7 +113,7 @@ def refusal(
     if known is not None:
         kind, text = known
         return kind(text + said)
-    if 300 <= status < 400:  # noqa: PLR2004 - redirections (RFC 9110)
+    if status in _REDIRECTS:
         return RequestError(
             f"{query.url} redirects ({status}) to {_host(headers.get('Location'))}, which is not "
             f"followed, because the credentials would go there: check api_url and proxies{said}"

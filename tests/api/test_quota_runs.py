@@ -41,7 +41,12 @@ for _ in range({PER_HOUR - 2}):
     )
 """
 
-SETTINGS = {"start_date": START.date().isoformat(), "max_queries_per_hour": PER_HOUR}
+SETTINGS = {
+    "start_date": START.date().isoformat(),
+    "max_queries_per_hour": PER_HOUR,
+    # Wider windows would need too few queries to meet a limit.
+    "max_window_days": 30,
+}
 
 
 def project(days, limits=None, rate=RATE):
@@ -108,4 +113,5 @@ def test_no_second_holds_more_than_three_queries(tmp_path):
         )
         assert got.ids == truth(sandbox)
         assert refused(sandbox) == []
-        assert len(sandbox.requests) == 17
+        # The last day has no events yet: such an answer is read twice.
+        assert len(sandbox.requests) == 18

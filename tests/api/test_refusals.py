@@ -99,6 +99,7 @@ def test_advice_is_about_what_is_set(start, where, names, advice):
         (302, "Location: //[", "to another place on the same host"),
         (303, "X: y", "to another place on the same host"),
         (307, "Location: /login?next=from_date", "to another place on the same host"),
+        (304, "", r"refused the query \(304\)"),
         (999, "", "the service answered 999"),
     ],
 )

@@ -341,3 +341,17 @@ def test_processes_on_an_object_store(tmp_path, time):
     assert on("s3://quota/others", time).seconds_until_free() == 0
     with pytest.raises(QuotaFileError, match="s3://missing/x cannot be used"):
         open_quota("s3://missing/x")
+
+
+def test_the_public_names_cost_nothing_until_they_are_used():
+    program = """
+import sys
+import tap_mixpanel_export
+assert "tap_mixpanel_export.api.quota" not in sys.modules
+from tap_mixpanel_export import Quota, open_quota
+assert not {"singer_sdk", "pyarrow", "pandas", "fsspec"} & sys.modules.keys()
+quota: Quota = open_quota(None, project="1", max_per_hour=2)
+quota.acquire()
+assert quota.left_in_hour() == 1
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
