@@ -264,6 +264,10 @@ class Downloader:
             try:
                 return read()
             except RateLimitedError as error:
+                if window.purpose is Purpose.SWEEP:
+                    # It can wait for a later run.
+                    limiter.penalize(check_pause(error.retry_after))
+                    raise
                 # At least the growing pause: `Retry-After: 0` over and over would spend the quota.
                 wait = max(next(pauses), check_pause(error.retry_after))
                 # Other threads and runs must not ask in the meantime either. When the hour's

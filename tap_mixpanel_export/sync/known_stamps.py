@@ -19,6 +19,8 @@ NEWEST = 8
 
 _OTHERS = 20
 _UNSTAMPED = 4
+# Days; before them each stretch of the history is worth the same.
+_WEEKS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,13 @@ class KnownStamps:
 
 
 def _thinned(entries: list[tuple[date, int]], most: int) -> list[tuple[date, int]]:
-    """Some of the entries, spread over the days; of one day the newest."""
+    """Some of the entries, of a day the newest: spread over the days, denser in the last weeks."""
     by_day = dict(entries)
     days = sorted(by_day)
     while len(days) > most:
-        gaps = [(days[at + 1] - days[at - 1], at) for at in range(1, len(days) - 1)]
+        gaps = [
+            ((days[at + 1] - days[at - 1]).days / (1 + min((days[-1] - days[at]).days, _WEEKS)), at)
+            for at in range(1, len(days) - 1)
+        ]
         del days[min(gaps)[1]]
     return [(day, by_day[day]) for day in days]

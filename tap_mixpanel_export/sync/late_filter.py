@@ -69,6 +69,8 @@ class LateFilter:
         """What earlier runs have seen, as far as this one must see it, too."""
         self.is_trusted = False
         """Whether the filter is used."""
+        self.is_worth_trying = True
+        """Whether it may prove itself in this run."""
         self.is_verified = False
         """Whether a filtered answer of this run held what is known to be there."""
         self.outcome = "not needed: there is nothing to look back at"
@@ -148,11 +150,13 @@ class LateFilter:
     def refuse(self, window: Window) -> None:
         """Take that the service refuses the expression."""
         with self._lock:
+            self.is_worth_trying = False
             self._drop("Mixpanel refused the filter for late events", window)
 
     def fail(self, window: Window, cause: object) -> None:
         """Take that all tries of a filtered query have failed; other queries may be no better."""
         with self._lock:
+            self.is_worth_trying = False
             if self.is_trusted:
                 self.is_trusted = False
                 self.outcome = f"not used any more: all tries of a query with it failed ({cause})"

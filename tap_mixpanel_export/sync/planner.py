@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.sweeps import SweepPlan
-from tap_mixpanel_export.sync.windows import DAY, Purpose, Window
+from tap_mixpanel_export.sync.windows import DAY, Purpose, Window, from_milliseconds
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from tap_mixpanel_export.sync.known_stamps import KnownStamps
     from tap_mixpanel_export.sync.watermarks import Watermarks
     from tap_mixpanel_export.sync.windows import Span
 
@@ -72,7 +73,12 @@ class Planner:
         self._now = now
 
     def next(
-        self, *, is_filtered: bool = False, is_proving: bool = False, is_settled: bool = True
+        self,
+        *,
+        is_filtered: bool = False,
+        may_prove: bool = True,
+        is_proving: bool = False,
+        is_settled: bool = True,
     ) -> Window | None:
         """The next window; None when there is none now.
 
@@ -80,6 +86,7 @@ class Planner:
 
         Args:
             is_filtered: Whether late events can be asked for by a filter.
+            may_prove: Whether the filter may be tried, when it is not used.
             is_proving: Whether the filter is being tried: more is known when that is done.
             is_settled: Whether all windows of the look-back that were handed out are finished.
                 Those of new days come after them, because they move the bookmark.
@@ -87,7 +94,7 @@ class Planner:
         if self._backfill is not None:
             return self._next_backfill(*self._backfill)
         if self._lookback:
-            if not is_filtered and self._is_proof_due:
+            if not is_filtered and may_prove and self._is_proof_due:
                 self._is_proof_due = False
                 if (proof := self._take_proof_day()) is not None:
                     return proof
@@ -151,14 +158,30 @@ class Planner:
         first, last = span.day(bound), span.first_lookback_day - DAY
         return SweepPlan(first, last, span.sweep_interval, self._filtered_limit)
 
-    def sweep_window(self, plan: SweepPlan, watermarks: Watermarks) -> Window | None:
-        """The next window of a sweep; None when there is nothing to sweep."""
+    def sweep_window(
+        self, plan: SweepPlan, watermarks: Watermarks, known: KnownStamps
+    ) -> Window | None:
+        """The next window of a sweep; None when there is nothing to sweep.
+
+        An honest answer must hold the newest known event, and all that Mixpanel processed after it:
+        the window ends where that is little.
+        """
         days = replace(plan, width=self._filtered_limit).next_window(watermarks)
         if days is None:
             return None
         span = self._span
-        end = span.day_start(days[1] + DAY)
-        return Window(*days, Purpose.SWEEP, span.lookback_bound, span.upper, end, is_filtered=True)
+        first, last = days
+        while newest := max(known.within(first, last), default=0):
+            day = span.day(from_milliseconds(newest))
+            if day < plan.oldest_day(watermarks):
+                first = day + DAY
+                continue
+            last = min(last, day)
+            break
+        end = span.day_start(last + DAY)
+        return Window(
+            first, last, Purpose.SWEEP, span.lookback_bound, span.upper, end, is_filtered=True
+        )
 
     def _width(self) -> int:
         width = min(max(1, self._widest * _GROWTH), self._limit)

@@ -9,8 +9,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.errors import (
+    AuthenticationError,
     DayError,
     ExportError,
+    LongPauseError,
+    RateLimitedError,
     StateError,
     WideQueryError,
     WindowError,
@@ -44,6 +47,15 @@ _LEFT_TO_OTHERS = 10
 
 # After so many failures in a row the service has other troubles than the width of a window.
 _MOST_FAILED_SWEEPS = 6
+
+
+# What a narrower window does not mend.
+_NO_MORE_SWEEPS = (
+    AuthenticationError,
+    FilterNotTrustedError,
+    LongPauseError,
+    RateLimitedError,
+)
 
 
 class Scheduler:
@@ -225,6 +237,7 @@ class Scheduler:
     def _next_window(self) -> Window | None:
         return self._planner.next(
             is_filtered=self._context.late_filter.is_trusted,
+            may_prove=self._context.late_filter.is_worth_trying,
             is_proving=any(window.is_proof for window, _ in self._in_flight),
             is_settled=self._is_settled,
         )
@@ -240,8 +253,7 @@ class Scheduler:
         plan = self._planner.sweep_plan()
         if plan is None or not plan.days:
             return
-        due = plan.due(self._checkpoints.watermarks, self._context.clock.first)
-        if not due:
+        if not plan.due(self._checkpoints.watermarks, self._context.clock.first):
             return
         if not self._context.late_filter.is_trusted:
             logger.info(
@@ -254,39 +266,46 @@ class Scheduler:
         failures = 0
         # Days that cannot be had now, so that the others get their turn.
         set_aside: list[Window] = []
-        while due > 0 and failures < _MOST_FAILED_SWEEPS:
-            window = self._next_sweep(plan, set_aside)
-            if window is None:
-                return
+        while (
+            failures < _MOST_FAILED_SWEEPS
+            and (window := self._next_sweep(plan, set_aside)) is not None
+        ):
             self._submit(pool, window)
-            finished = self._sweep(window)
-            if finished is None:
+            outcome = self._sweep(window)
+            if isinstance(outcome, _NO_MORE_SWEEPS):
+                return
+            if isinstance(outcome, Exception):
                 failures += 1
                 if self._planner.split(window) is None:
                     set_aside.append(window)
                 continue
             failures = 0
-            due -= window.days
-            with finished.spool:
-                yield self._with_bookmark(finished)
+            before = self._checkpoints.watermarks
+            with outcome.spool:
+                yield self._with_bookmark(outcome)
+            if self._checkpoints.watermarks == before:
+                # No clock can be trusted: nothing can be said to have been seen.
+                return
 
     def _next_sweep(self, plan: SweepPlan, set_aside: list[Window]) -> Window | None:
         """The next window of the sweep; None when it is to end here."""
         context = self._context
+        watermarks = self._checkpoints.watermarks
+        for other in set_aside:
+            watermarks = watermarks.raised(other.first, other.last, context.clock.first)
+        if not plan.due(watermarks, context.clock.first):
+            return None
         limiter = context.limiter
         if limiter.left_in_hour() <= limiter.max_per_hour // _LEFT_TO_OTHERS:
             logger.info("late events of older days: the rest is left for a later run (quota)")
             return None
-        watermarks = self._checkpoints.watermarks
-        for other in set_aside:
-            watermarks = watermarks.raised(other.first, other.last, context.clock.first)
-        window = self._planner.sweep_window(plan, watermarks)
+        window = self._planner.sweep_window(plan, watermarks, context.late_filter.known)
         if window is None or window in set_aside or not context.late_filter.can_check(window):
             return None
         return window
 
-    def _sweep(self, window: Window) -> FinishedWindow | None:
-        """Download a window of a sweep; None when that fails."""
+    def _sweep(self, window: Window) -> FinishedWindow | Exception:
+        """Download a window of a sweep; what went wrong when that fails."""
         _, future = self._in_flight[0]
         while not _is_done(future):
             self._on_tick()
@@ -300,7 +319,7 @@ class Scheduler:
             logger.warning(
                 "%s: late events were not looked for, a later run does it: %s", window, error
             )
-        return None
+        return error
 
     def _discard(self) -> None:
         """Free the disk space of what was downloaded in vain."""

@@ -57,6 +57,10 @@ class SweepPlan:
         share = min(self.width, pace, self.days) * _EARLY
         return min(self.days, round(due)) if is_overdue or due >= max(1, share) else 0
 
+    def oldest_day(self, watermarks: Watermarks) -> date:
+        """The first day of those with the oldest watermark."""
+        return min(watermarks.pieces(self.first, self.last), key=lambda piece: piece[2])[0]
+
     def next_window(self, watermarks: Watermarks) -> tuple[date, date] | None:
         """The days of the next query: those of the oldest watermark, and their neighbours.
 

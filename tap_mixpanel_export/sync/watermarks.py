@@ -51,12 +51,16 @@ class Watermarks:
     def raised(self, first: date, last: date | None, watermark: datetime) -> Watermarks:
         """The same, with a watermark for some days; a later one that a day has already stays.
 
+        Days that leave a gap before the first one that has a watermark get none.
+
         Args:
             first: First day.
             last: Last day; None for all that come.
             watermark: The watermark.
         """
         end = date.max if last is None else last
+        if self.marks and end < date.max and end + _DAY < self.marks[0][0]:
+            return self
         borders = {first, *(day for day, _ in self.marks)}
         if end < date.max:
             borders.add(end + _DAY)
@@ -75,7 +79,7 @@ class Watermarks:
         Events that were processed between the two come again, and none is missed.
         """
         marks = list(self.marks)
-        while len(marks) > most:
+        while len(marks) > max(most, 2):
             # The last one is every run's own, and is not made older.
             gaps = [abs(b[1] - a[1]) for a, b in pairwise(marks[:-1])]
             at = gaps.index(min(gaps))
