@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 NULL = b"null"
 
-encode = msgspec.json.Encoder().encode
-"""JSON text of a value. It refuses lone surrogates, which have no UTF-8."""
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+encode = _encoder.encode
+"""JSON text of a value, a number for a `Decimal`. Lone surrogates, which have no UTF-8, raise
+UnicodeEncodeError."""
+
+encode_lines = _encoder.encode_lines
+"""The same of each value of a list, with a line end behind each."""
 
 _QUOTE = ord('"')
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

@@ -23,6 +23,7 @@ from singer_sdk.singerlib.messages import StateMessage
 from tap_mixpanel_export.config import prepare_run
 from tap_mixpanel_export.output.messages import load_record, record_serializer
 from tap_mixpanel_export.output.selection import Selection
+from tap_mixpanel_export.record_layout import EVENT_ID
 from tap_mixpanel_export.sync.state_file import REPLICATION_KEY, read_bookmark, write_bookmark
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class EventsStream(Stream):
     """Raw events, replicated incrementally on their time."""
 
     name = "events"
-    primary_keys = ("event_id",)
+    primary_keys = (EVENT_ID,)
     replication_key = REPLICATION_KEY
     # Records have the schema's types by construction; checking each again costs as much as
     # everything else together.

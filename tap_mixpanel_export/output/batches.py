@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from tap_mixpanel_export.output.storage import open_batch_file
+from tap_mixpanel_export.record_layout import EVENT_ID, PROPERTIES, TIMESTAMP
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.spool import Records, pack_member
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
@@ -75,14 +76,14 @@ class ParquetWriter:
 
         self._schema = pa.schema(
             [
-                pa.field("event_id", pa.string(), nullable=False),
-                pa.field("timestamp", pa.timestamp("ms", tz="UTC"), nullable=False),
+                pa.field(EVENT_ID, pa.string(), nullable=False),
+                pa.field(TIMESTAMP, pa.timestamp("ms", tz="UTC"), nullable=False),
                 *(
                     pa.field(column.name, _arrow_type(column.field))
                     for column in columns
                     if column.name in selected
                 ),
-                *([pa.field("properties", pa.string())] if "properties" in selected else []),
+                *([pa.field(PROPERTIES, pa.string())] if PROPERTIES in selected else []),
             ]
         )
 
@@ -111,7 +112,7 @@ class ParquetWriter:
             # parser refuses numbers beyond a double, too: they become infinite.
             rows = [_replace_surrogates(json.loads(line)) for line in whole_lines(text)]
             for row in rows:
-                row["timestamp"] = datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00"))
+                row[TIMESTAMP] = datetime.fromisoformat(row[TIMESTAMP].replace("Z", "+00:00"))
             return pa.Table.from_pylist(rows, schema=self._schema)
 
 

@@ -14,6 +14,7 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.json import deserialize_json
 
 from tap_mixpanel_export.errors import MapError
+from tap_mixpanel_export.json_text import encode_lines
 from tap_mixpanel_export.output.writer import serialize
 from tap_mixpanel_export.records.lines import whole_lines
 
@@ -29,7 +30,6 @@ RecordSerializer = Callable[[bytes], tuple["bytes | memoryview", ...]]
 """Makes messages of records, many at once; in pieces, because they are large."""
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
 
 
 def load_record(line: bytes) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class MappedSerializer:
             if (mapped := stream_map.transform(record)) is not None
         ]
         try:
-            return (_encode_lines(messages),)
+            return (encode_lines(messages),)
         except UnicodeEncodeError:
             return (b"".join(serialize(message) + b"\n" for message in messages),)
         except TypeError as error:

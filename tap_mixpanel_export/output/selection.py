@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
+from tap_mixpanel_export.json_text import encode, encode_lines
 from tap_mixpanel_export.output.messages import lines_decoder, load_record
 from tap_mixpanel_export.output.writer import serialize
+from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.spool import Records
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import SelectionMask
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw] | None).decode
-_encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
 
 
 class Selection:
@@ -44,7 +44,7 @@ class Selection:
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in the order in which records begin."""
-        return ("event_id", "timestamp", *(self.columns - {"event_id", "timestamp"}))
+        return (*ALWAYS_WRITTEN, *(self.columns - {*ALWAYS_WRITTEN}))
 
     @cached_property
     def projection(self) -> Projection | None:
@@ -83,7 +83,7 @@ class Projection:
             for path in self._paths:
                 for record in records:
                     _remove_text(record.get(path[0]), path[1:])
-            return _encode_lines(records)
+            return encode_lines(records)
         except msgspec.DecodeError:
             # A name with an escape of a lone surrogate, or no object where one is expected.
             records = [load_record(line) for line in whole_lines(text)]
@@ -106,7 +106,7 @@ def _remove_text(members: dict[str, Raw] | None, path: Sequence[str]) -> None:
         members.pop(name, None)
     elif (text := members.get(name)) is not None and (inner := _decode_object(text)) is not None:
         _remove_text(inner, rest)
-        members[name] = Raw(_encode(inner))
+        members[name] = Raw(encode(inner))
 
 
 def _remove(parent: Any, path: Sequence[str]) -> None:

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from tap_mixpanel_export.json_text import NULL, encode
 from tap_mixpanel_export.records.parsing import members_of
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.schema.convert import converter
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-Cell = bytes
+    from tap_mixpanel_export.xdm.mapping.columns import Column
+
+ValueText = bytes
 """JSON text of a column's value."""
-
-NULL: Cell = b"null"
 
 _QUOTE = ord('"')
 # Fewer than Python refuses to read, more than any integer type has.
 _DIGITS = 20
 _NESTED = b"{["
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnCell:
+class ColumnValue:
     """A column to write.
 
     Attributes:
@@ -43,12 +43,29 @@ class ColumnCell:
 
     name: str
     place: int
-    make: Callable[[bytes], Cell]
+    make: Callable[[bytes], ValueText]
     is_text: bool
     kind: Any
 
+    @classmethod
+    def of(cls, column: Column, wanted: Sequence[str]) -> ColumnValue:
+        """Make one for a column.
 
-def cell_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], Cell]:
+        Args:
+            column: The column.
+            wanted: Names of the wanted properties.
+        """
+        is_whole = len(column.path) == 1
+        return cls(
+            name=column.name,
+            place=wanted.index(column.path[0]) if column.path else len(wanted),
+            make=value_maker(column.field, column.path[1:]),
+            is_text=is_plain_text(column.field) and (is_whole or not column.path),
+            kind=checked_type(column.field) if is_whole else None,
+        )
+
+
+def value_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], ValueText]:
     """Make a function that gives a column's text for a property's text.
 
     What already fits the type is passed on as it is, after the cheapest check that tells.
@@ -64,7 +81,7 @@ def cell_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], Cell
     if not path:
         return make
 
-    def make_nested(text: bytes) -> Cell:
+    def make_nested(text: bytes) -> ValueText:
         inner = _descend(text, path)
         return NULL if inner is None else make(inner)
 
@@ -92,7 +109,7 @@ def is_plain_text(field: XdmField) -> bool:
     )
 
 
-def _maker(field: XdmField) -> Callable[[bytes], Cell]:
+def _maker(field: XdmField) -> Callable[[bytes], ValueText]:
     slow = _slow_maker(field)
     if is_plain_text(field):
         return lambda text: text if text[0] == _QUOTE else _quoted(text)
@@ -108,22 +125,22 @@ def _maker(field: XdmField) -> Callable[[bytes], Cell]:
     return slow
 
 
-def _quoted(text: bytes) -> Cell:
+def _quoted(text: bytes) -> ValueText:
     """Numbers, booleans, objects and lists as text: as exported."""
-    return b'"%b"' % text if text[0] not in _NESTED else _encode(text.decode())
+    return b'"%b"' % text if text[0] not in _NESTED else encode(text.decode())
 
 
-def _slow_maker(field: XdmField) -> Callable[[bytes], Cell]:
+def _slow_maker(field: XdmField) -> Callable[[bytes], ValueText]:
     convert = converter(field)
 
-    def make(text: bytes) -> Cell:
+    def make(text: bytes) -> ValueText:
         try:
             value = json.loads(text, parse_float=Decimal)
             converted = convert(value, text.decode)
             if converted is value:
                 return text
             # Escapes keep lone surrogates, which have no UTF-8.
-            return json.dumps(converted).encode() if type(converted) is str else _encode(converted)
+            return json.dumps(converted).encode() if type(converted) is str else encode(converted)
         except ConversionError:
             raise
         except (ValueError, ArithmeticError, RecursionError) as error:

@@ -25,7 +25,7 @@ _PARTITIONS = 256
 _BUFFERED = 100_000
 
 
-class Repeats:
+class Duplicates:
     """Finds the copies of events that are not to be written.
 
     Mixpanel applies no deduplication to exports. Of equal events (`event`, `time`, `distinct_id`,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import levels_exceed
+from tap_mixpanel_export.json_text import encode, levels_exceed
 from tap_mixpanel_export.records.event_filter import NOTHING_SKIPPED
 from tap_mixpanel_export.records.parsing import (
     ABSENT,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from tap_mixpanel_export.records.converters import ColumnCell
+    from tap_mixpanel_export.records.converters import ColumnValue
     from tap_mixpanel_export.records.event_filter import EventSelector, Skip
     from tap_mixpanel_export.records.json_encoder import Encoder
     from tap_mixpanel_export.records.redaction import Redaction
@@ -36,7 +36,6 @@ _properties_of = attrgetter("properties")
 _name_of = attrgetter("event")
 _lists_in = methodcaller("count", b"[")
 _values_of = msgspec.structs.astuple
-_encode = msgspec.json.Encoder().encode
 _QUOTE = ord('"')
 _TEXT_STARTS = frozenset(b'"n')
 _NUMBER = frozenset(b"-0123456789")
@@ -73,7 +72,7 @@ class RecordBlock(NamedTuple):
 class BlockMaker:
     """Makes the records of many usual lines at once.
 
-    This is the fast one of two ways to the same records. Its speed comes from doing each step for
+    This is the fast path to a record. Its speed comes from doing each step for
     all lines before the next step, most of them inside of C: a call for each line costs as much as
     the work. It takes only what needs no thought, and leaves a block with anything else in it to
     its caller.
@@ -81,7 +80,7 @@ class BlockMaker:
     Text columns are read as strings, until something else turns up in them.
 
     Args:
-        cells: The columns to write.
+        written: The columns to write.
         names: The wanted properties: `time`, `distinct_id`, `$insert_id`, `mp_processing_time_ms`
             and `$distinct_id_before_identity`, then those of the columns.
         encoder: Gives records their form.
@@ -94,27 +93,30 @@ class BlockMaker:
     def __init__(  # noqa: PLR0913 - keywords, each a part of its own
         self,
         *,
-        cells: Sequence[ColumnCell],
+        written: Sequence[ColumnValue],
         names: Sequence[str],
         encoder: Encoder,
         instants: Instants,
         event_filter: EventSelector,
         redaction: Redaction | None,
-        convert: Callable[[ColumnCell, bytes], Raw],
+        convert: Callable[[ColumnValue, bytes], Raw],
     ) -> None:
         self._names = names
         self._any_kinds = [
-            _kind(name, [cell.kind for cell in cells if cell.place == place])
+            _kind(
+                name,
+                [column.kind for column in written if column.place == place],
+            )
             for place, name in enumerate(names)
         ]
         self._decode_any = self._decoder(self._any_kinds)
-        self._written = cells
+        self._written = written
         self._redaction = redaction
         self._redacted_places = (
             [] if redaction is None else [p for p, n in enumerate(names) if n in redaction.names]
         )
         self._decode_redacted = properties_decoder([names[p] for p in self._redacted_places])
-        texts = {cell.place for cell in cells if cell.is_text}
+        texts = {column.place for column in written if column.is_text}
         self._expect(
             [
                 _TEXT if kind is Raw and place in texts else kind
@@ -199,16 +201,16 @@ class BlockMaker:
         self._decode = self._decoder(kinds)
         # What msgspec has not checked while reading needs a look. The event's name comes last.
         read = [*kinds, str]
-        self._cells = [
+        self._checked = [
             (
-                cell,
-                cell.place in self._redacted_places
+                column,
+                column.place in self._redacted_places
                 or (
-                    not (cell.is_text and read[cell.place] in {str, _TEXT})
-                    and (cell.kind is None or cell.kind != read[cell.place])
+                    not (column.is_text and read[column.place] in {str, _TEXT})
+                    and (column.kind is None or column.kind != read[column.place])
                 ),
             )
-            for cell in self._written
+            for column in self._written
         ]
 
     def _decoder(self, kinds: Sequence[Any]) -> Callable[[bytes], list[Any]]:
@@ -248,8 +250,8 @@ class BlockMaker:
         if self._redaction is not None:
             values, lines, starts = self._redact(self._redaction, values, lines, starts)
         columns = [
-            self._looked_at(cell, values[cell.place]) if needs_look else values[cell.place]
-            for cell, needs_look in self._cells
+            self._looked_at(column, values[column.place]) if needs_look else values[column.place]
+            for column, needs_look in self._checked
         ]
         properties: Sequence[bytes] = ()
         if self._encoder.writes_properties:
@@ -280,10 +282,10 @@ class BlockMaker:
             values = tuple(redacted)
         return values, [text + b"}" for text in shown], [0] * len(shown)
 
-    def _looked_at(self, cell: ColumnCell, values: Sequence[Any]) -> Sequence[Any]:
+    def _looked_at(self, column: ColumnValue, values: Sequence[Any]) -> Sequence[Any]:
         """The values of a column whose type msgspec has not checked."""
         types = set(map(type, values))
-        if cell.is_text and types == {Raw}:
+        if column.is_text and types == {Raw}:
             # Of the values that are no strings most are numbers, which need but quotes.
             return [
                 value
@@ -292,17 +294,17 @@ class BlockMaker:
                 if (text := bytes(value))[0] in _NUMBER
                 else value
                 if text[0] == _QUOTE
-                else self._converted(cell, value)
+                else self._converted(column, value)
                 for value in values
             ]
-        if cell.is_text and types <= _TEXT_TYPES:
+        if column.is_text and types <= _TEXT_TYPES:
             return values
-        return [self._converted(cell, value) for value in values]
+        return [self._converted(column, value) for value in values]
 
-    def _converted(self, cell: ColumnCell, value: Any) -> Any:
+    def _converted(self, column: ColumnValue, value: Any) -> Any:
         if value is None or value is ABSENT:
             return value
-        return self._convert(cell, bytes(value) if type(value) is Raw else _encode(value))
+        return self._convert(column, bytes(value) if type(value) is Raw else encode(value))
 
 
 def _lines_of(text: bytes) -> list[bytes]:

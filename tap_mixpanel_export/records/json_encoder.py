@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import encode
+from tap_mixpanel_export.json_text import encode, encode_lines
+from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN, PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tap_mixpanel_export.xdm.mapping.columns import Column
-
-_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Encoder(Protocol):
@@ -64,7 +63,7 @@ class JsonEncoder:
         self.writes_properties = properties is not None
         self._properties = {None: None, "object": Raw, "text": _as_text}[properties]
         self._record = _struct(
-            ["event_id", "timestamp", *names, *(["properties"] if self.writes_properties else [])]
+            [*ALWAYS_WRITTEN, *names, *([PROPERTIES] if self.writes_properties else [])]
         )
 
     def encode_block(
@@ -79,7 +78,7 @@ class JsonEncoder:
         parts = [ids, timestamps, *columns]
         if self._properties is not None:
             parts.append(list(map(self._properties, properties)))
-        return _encode_lines(list(map(self._record, *parts)))
+        return encode_lines(list(map(self._record, *parts)))
 
     def encode_line(
         self,
@@ -106,7 +105,7 @@ def json_encoder(
         selected: Names of the selected columns; None for all.
         as_text: Whether `properties` is JSON text instead of an object.
     """
-    is_wanted = selected is None or "properties" in selected
+    is_wanted = selected is None or PROPERTIES in selected
     form = "text" if as_text else "object"
     return JsonEncoder([column.name for column in written], form if is_wanted else None)
 

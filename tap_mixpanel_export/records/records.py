@@ -11,10 +11,7 @@ from msgspec import Raw
 
 from tap_mixpanel_export.json_text import NULL, plain
 from tap_mixpanel_export.records.converters import (
-    ColumnCell,
-    cell_maker,
-    checked_type,
-    is_plain_text,
+    ColumnValue,
 )
 from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.fast import BlockMaker
@@ -69,9 +66,9 @@ class Record(NamedTuple):
 class RecordMaker:
     """Makes records of the lines of an export.
 
-    There are two ways to the same records. Usually `make_block` makes those of many lines at once,
-    msgspec checking the types of the mapped properties while it reads. A line that it leaves is
-    taken apart value by value, each converted as Data Prep does.
+    There are two paths to the same records. On the fast one `make_block` makes those of many lines
+    at once, msgspec checking the types of the mapped properties while it reads. A line that it
+    leaves is taken apart value by value on the slow one, each converted as Data Prep does.
 
     Args:
         columns: The mapped columns.
@@ -98,23 +95,14 @@ class RecordMaker:
     ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
         wanted = tuple(dict.fromkeys((*_OWN, *(c.path[0] for c in written if c.path))))
-        self._cells = [
-            ColumnCell(
-                name=column.name,
-                place=wanted.index(column.path[0]) if column.path else len(wanted),
-                make=cell_maker(column.field, column.path[1:]),
-                is_text=is_plain_text(column.field) and len(column.path) < 2,  # noqa: PLR2004
-                kind=checked_type(column.field) if len(column.path) == 1 else None,
-            )
-            for column in written
-        ]
+        self._written = [ColumnValue.of(column, wanted) for column in written]
         self._decode = event_decoder(wanted)
         self._instants = instants
         self._event_filter = event_filter
         self._redaction = redaction
         self._encoder = encoder or json_encoder(written, selected, as_text=properties_as_text)
         self.make_block = BlockMaker(
-            cells=self._cells,
+            written=self._written,
             names=wanted,
             encoder=self._encoder,
             instants=instants,
@@ -154,11 +142,11 @@ class RecordMaker:
             return reason
         shown = self._redacted(event)
         values = (*shown.values, shown.name)
-        cells = [
+        values_written = [
             ABSENT
-            if values[cell.place] is ABSENT
-            else self._convert(cell, bytes(values[cell.place]))
-            for cell in self._cells
+            if values[column.place] is ABSENT
+            else self._convert(column, bytes(values[column.place]))
+            for column in self._written
         ]
         if bytes(before_merge) not in _NO_IDS:
             distinct_id = before_merge
@@ -177,7 +165,7 @@ class RecordMaker:
             )
         ).digest()
         encoded = self._encoder.encode_line(
-            digest.hex(), timestamp.decode(), instant, cells, shown.properties
+            digest.hex(), timestamp.decode(), instant, values_written, shown.properties
         )
         return Record(encoded, digest if is_identified else None, instant, processed)
 
@@ -187,13 +175,13 @@ class RecordMaker:
         properties = self._redaction(event.properties)
         return self._decode(b'{"event":%b,"properties":%b}' % (event.name, properties))
 
-    def _convert(self, cell: ColumnCell, text: bytes) -> Raw:
+    def _convert(self, column: ColumnValue, text: bytes) -> Raw:
         if text == NULL:
             return ABSENT
         try:
-            return Raw(cell.make(text))
+            return Raw(column.make(text))
         except ConversionError:
-            self.conversion_warnings[cell.name] += 1
+            self.conversion_warnings[column.name] += 1
             return ABSENT
 
     def _render_fraction(self, time: bytes) -> tuple[bytes, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.api.incomplete import TAIL_BYTES, check_line, not_an_export
 from tap_mixpanel_export.errors import MalformedLinesError, printable
 from tap_mixpanel_export.kept_aside import counted, percent_of
-from tap_mixpanel_export.records.duplicates import Repeats
+from tap_mixpanel_export.records.duplicates import Duplicates
 from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.fast import RecordBlock
 from tap_mixpanel_export.records.parsing import Malformed, NotAnEventError
@@ -65,6 +65,11 @@ class Counts:
     conversion_warnings: Counter[str] = field(default_factory=Counter)
 
     @property
+    def why_malformed(self) -> str:
+        """The reasons of malformed lines in words, each with its count."""
+        return counted(self.malformed_reasons)
+
+    @property
     def malformed_percent(self) -> float:
         """Share of malformed lines."""
         return percent_of(self.malformed, self.lines + self.malformed)
@@ -100,7 +105,7 @@ class Response:
         self._make = make
         self._spool = spool
         self._malformed = malformed
-        self._repeats = Repeats() if deduplicate else None
+        self._duplicates = Duplicates() if deduplicate else None
         self._done = done
         self._may_be_malformed = may_be_malformed
         self._show = show
@@ -113,8 +118,8 @@ class Response:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._repeats is not None:
-            self._repeats.close()
+        if self._duplicates is not None:
+            self._duplicates.close()
         if kind is None:
             self._malformed.close()
         else:
@@ -190,9 +195,9 @@ class Response:
         counts.malformed = self._malformed.count
         counts.malformed_reasons = self._malformed.reasons
         if counts.malformed and not self._may_be_malformed:
-            raise MalformedLinesError(counts.malformed, counted(counts.malformed_reasons))
-        if self._repeats is not None:
-            counts.duplicates = self._spool.drop(self._repeats.superseded())
+            raise MalformedLinesError(counts.malformed, counts.why_malformed)
+        if self._duplicates is not None:
+            counts.duplicates = self._spool.drop(self._duplicates.superseded())
         counts.records = self._spool.count - counts.duplicates
         counts.conversion_warnings = self._make.conversion_warnings
 
@@ -226,8 +231,8 @@ class Response:
         counts.from_future += _from_future(instants, processed)
         if self._done is not None and min(instants) <= self._done:
             counts.late += sum(map(self._done.__ge__, instants))
-        if self._repeats is not None:
-            self._repeats.add(records.keys, processed, self._spool.count)
+        if self._duplicates is not None:
+            self._duplicates.add(records.keys, processed, self._spool.count)
         self._spool.write(records.encoded, written)
 
 

@@ -22,7 +22,6 @@ from tap_mixpanel_export.errors import (
     WideQueryError,
     WindowError,
 )
-from tap_mixpanel_export.kept_aside import counted
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.response import Response
@@ -402,7 +401,7 @@ class Downloader:
         if counts.malformed and self._context.diagnostics_dir is None:
             raise DiagnosticsError(
                 f"{counts.malformed} malformed line(s) of {counts.lines + counts.malformed} in "
-                f"{window}, twice ({counted(counts.malformed_reasons)}); nothing of these days was "
+                f"{window}, twice ({counts.why_malformed}); nothing of these days was "
                 "written. Set diagnostics_dir to keep such lines in a file and go on"
             )
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.errors import ReportError
 from tap_mixpanel_export.private_files import make_private_folder, write_private
+from tap_mixpanel_export.record_layout import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from tap_mixpanel_export.sync.summary import RunSummary
-
-_DAY_START = len(b'{"event_id":"","timestamp":"') + 64
-_DAY = slice(_DAY_START, _DAY_START + len(b"2026-11-22"))
 
 _LABELS = {
     "inputRecordCount": "Events read",
@@ -73,9 +71,9 @@ class RunReport:
         """Count records by the UTC day of their timestamp.
 
         Args:
-            records: As they are spooled: `event_id` and `timestamp` first.
+            records: Their JSON text.
         """
-        self._days.update(record[_DAY] for record in records)
+        self._days.update(record[DAY] for record in records)
 
     def write(self, summary: RunSummary, *, error: str | None) -> None:
         """Write both files, over those of an earlier run.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_mixpanel_export.errors import DiagnosticsError, ExportError
-from tap_mixpanel_export.kept_aside import counted
 from tap_mixpanel_export.sync.lags import zone_advice
 from tap_mixpanel_export.sync.progress import ProgressReport
 from tap_mixpanel_export.sync.report import RunReport
@@ -137,7 +136,7 @@ class ExportRun:
             finished.window,
             finished.counts.malformed,
             self._context.diagnostics_dir,
-            counted(finished.counts.malformed_reasons),
+            finished.counts.why_malformed,
         )
         # A window of its own, too: late in a long run it would be lost in what was well before.
         if max(own, so_far) > threshold:

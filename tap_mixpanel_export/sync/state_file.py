@@ -6,6 +6,7 @@ from datetime import date, datetime, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.errors import StateError
+from tap_mixpanel_export.record_layout import TIMESTAMP
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.watermarks import Watermarks
 from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, FilterProof
@@ -14,7 +15,7 @@ from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REPLICATION_KEY = "timestamp"
+REPLICATION_KEY = TIMESTAMP
 
 # Sums with later times would leave the calendar.
 _LAST_YEAR = 9000

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from json_texts import values
 
-from tap_mixpanel_export.records.converters import cell_maker
+from tap_mixpanel_export.records.converters import value_maker
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
 
@@ -99,11 +99,15 @@ CASES = {
 
 @pytest.mark.parametrize(
     ("kind", "text", "expected"),
-    [(kind, text, cell) for kind, cells in CASES.items() for text, cell in cells.items()],
+    [
+        (kind, text, cell)
+        for kind, expected_by_text in CASES.items()
+        for text, cell in expected_by_text.items()
+    ],
     ids=lambda value: str(getattr(value, "value", value))[:30],
 )
 def test_a_value_is_converted_when_nothing_is_lost_and_refused_otherwise(kind, text, expected):
-    make = cell_maker(XdmField(kind), ())
+    make = value_maker(XdmField(kind), ())
     if expected is REFUSED:
         with pytest.raises(ConversionError) as caught:
             make(text.encode())
@@ -125,7 +129,7 @@ def test_whatever_comes_a_cell_is_json_of_its_type_or_refused(text):
         if text == "null":
             continue  # an absent value, not a cell
         try:
-            cell = cell_maker(XdmField(kind), ())(text.encode())
+            cell = value_maker(XdmField(kind), ())(text.encode())
         except ConversionError:
             continue
         value = json.loads(cell, parse_float=Decimal)
@@ -151,26 +155,26 @@ def test_whatever_comes_a_cell_is_json_of_its_type_or_refused(text):
     ],
 )
 def test_a_path_leads_into_nested_objects(text, expected):
-    make = cell_maker(XdmField(XdmType.NUMBER), ("total", "net"))
+    make = value_maker(XdmField(XdmType.NUMBER), ("total", "net"))
     assert make(text.encode()) == expected
 
 
 def test_a_nested_value_that_does_not_fit_is_refused():
-    make = cell_maker(XdmField(XdmType.NUMBER), ("total",))
+    make = value_maker(XdmField(XdmType.NUMBER), ("total",))
     with pytest.raises(ConversionError):
         make(b'{"total":"much"}')
 
 
 def test_what_the_field_asks_for_besides_its_type_counts():
-    plan = cell_maker(XdmField(XdmType.STRING, enum=("gold", "silver")), ())
+    plan = value_maker(XdmField(XdmType.STRING, enum=("gold", "silver")), ())
     assert plan(b'"gold"') == b'"gold"'
     with pytest.raises(ConversionError):
         plan(b'"bronze"')
-    score = cell_maker(XdmField(XdmType.INTEGER, minimum=1, maximum=10), ())
+    score = value_maker(XdmField(XdmType.INTEGER, minimum=1, maximum=10), ())
     assert score(b"10") == b"10"
     with pytest.raises(ConversionError):
         score(b"11")
-    code = cell_maker(XdmField(XdmType.STRING, max_length=2), ())
+    code = value_maker(XdmField(XdmType.STRING, max_length=2), ())
     assert code(b'"ab"') == b'"ab"'
     with pytest.raises(ConversionError):
         code(b'"abc"')

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.records import duplicates as repeats
-from tap_mixpanel_export.records.duplicates import ENTRY, KEY_BYTES, Repeats
+from tap_mixpanel_export.records.duplicates import ENTRY, KEY_BYTES, Duplicates
 
 
 def key_of(number):
@@ -16,7 +16,7 @@ def key_of(number):
 
 
 def superseded(copies, block=3):
-    with closing(Repeats()) as found:
+    with closing(Duplicates()) as found:
         for first in range(0, len(copies), block):
             numbers, processed = zip(*copies[first : first + block], strict=True)
             keys = [None if number is None else key_of(number) for number in numbers]
@@ -60,7 +60,7 @@ def test_the_latest_processed_copy_is_kept_and_the_first_of_equals(kept_in_memor
 
 
 def test_keys_that_differ_in_one_bit_are_different_events():
-    with closing(Repeats()) as found:
+    with closing(Duplicates()) as found:
         for ordinal in range(8 * KEY_BYTES):
             key = (1 << ordinal).to_bytes(KEY_BYTES, "big")
             found.add([key], [0], ordinal)
@@ -70,7 +70,7 @@ def test_keys_that_differ_in_one_bit_are_different_events():
 def test_memory_is_bounded_by_a_file_without_a_name(monkeypatch, tmp_path):
     monkeypatch.setattr(repeats, "_BUFFERED", 10)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with closing(Repeats()) as found:
+    with closing(Duplicates()) as found:
         for ordinal in range(1000):
             found.add([key_of(ordinal % 250)], [ordinal], ordinal)
             assert sum(map(len, found._partitions)) < 10 * ENTRY.size

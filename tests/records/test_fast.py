@@ -1,4 +1,4 @@
-"""The fast way to a record and the careful one give the same."""
+"""The fast path to a record and the slow one give the same."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def maker(**arguments):
     return RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False), **arguments)
 
 
-def fast(make, block):
-    """The records of a block, as tuples of parts; None when it is left to the careful way."""
+def fast_path(make, block):
+    """The records of a block, as tuples of parts; None when it is left to the slow path."""
     made = make.make_block(block)
     if made is None:
         return None
@@ -41,7 +41,7 @@ def fast(make, block):
     ]
 
 
-def careful(make, lines):
+def slow_path(make, lines):
     records = [make.make_line(line) for line in lines]
     return [
         (parse(text), *rest)
@@ -85,9 +85,9 @@ events = st.builds(
 @settings(max_examples=150, deadline=None)
 def test_any_block_that_is_made_at_once_is_made_as_line_by_line(lines):
     quick, slow = maker(), maker()
-    made = fast(quick, b"\n".join(lines))
+    made = fast_path(quick, b"\n".join(lines))
     if made is not None:
-        assert made == careful(slow, lines)
+        assert made == slow_path(slow, lines)
         assert quick.conversion_warnings == slow.conversion_warnings
     else:
         assert not quick.conversion_warnings
@@ -99,8 +99,8 @@ def test_usual_lines_are_made_at_once():
         b'"item_price":12.50,"$import":true,"mp_processing_time_ms":%d}}' % (number, number, NOW)
         for number in range(1, 50)
     ]
-    made = fast(maker(), b"\n".join(lines) + b"\n")
-    assert made == careful(maker(), lines)
+    made = fast_path(maker(), b"\n".join(lines) + b"\n")
+    assert made == slow_path(maker(), lines)
     assert made[0][0][0]["item_price"] == "12.50"
 
 
@@ -120,7 +120,7 @@ def test_usual_lines_are_made_at_once():
         b"",
     ],
 )
-def test_one_unusual_line_leaves_the_block_to_the_careful_way(line):
+def test_one_unusual_line_leaves_the_block_to_the_slow_path(line):
     good = b'{"event":"a","properties":{"time":1}}'
     for block in ([line], [good, line], [line, good], [good, line, b"", good]):
         assert maker().make_block(b"\n".join(block) + b"\n") is None
@@ -129,22 +129,22 @@ def test_one_unusual_line_leaves_the_block_to_the_careful_way(line):
 @pytest.mark.parametrize("oddity", [*ODDITIES, *HOSTILE, *NULL_BYTES], ids=lambda o: o.name)
 def test_the_oddities_of_the_sandbox_are_the_same_both_ways(oddity):
     line = Event.of(oddity.name, {"time": 1, **oddity.properties}).line()
-    (expected,) = careful(maker(), [line])
-    made = fast(maker(), line + b"\n" + line)
+    (expected,) = slow_path(maker(), [line])
+    made = fast_path(maker(), line + b"\n" + line)
     assert made is None or made == [expected, expected]
     # As an answer takes a line that is alone.
-    assert (fast(maker(), line) or careful(maker(), [line])) == [expected]
+    assert (fast_path(maker(), line) or slow_path(maker(), [line])) == [expected]
 
 
 @pytest.mark.parametrize("kind", ["lists", "objects", "both"])
-def test_what_is_nested_too_deeply_is_left_to_the_careful_way(kind):
+def test_what_is_nested_too_deeply_is_left_to_the_slow_path(kind):
     good = b'{"event":"a","properties":{"time":1}}'
     deepest = nested(kind, MAX_LEVELS)
     for line in (
         deepest,
         nested("lists", 3).replace(b'"y"', b'"y":' + b"[" + b"{}," * 300 + b'[]],"z"'),
     ):
-        assert fast(maker(), b"\n".join([good, line])) == careful(maker(), [good, line])
+        assert fast_path(maker(), b"\n".join([good, line])) == slow_path(maker(), [good, line])
     for levels in (MAX_LEVELS + 1, 990, 100_000):
         assert maker().make_block(b"\n".join([good, nested(kind, levels), good])) is None
 
@@ -158,21 +158,21 @@ def test_two_events_on_a_line_are_not_taken_for_those_of_a_blank_one():
 def test_only_events_to_write_of_a_block_become_records():
     lines = [b'{"event":"a","properties":{"time":%d}}' % time for time in range(1, 9)]
     some = EventFilter(lower=3000, upper=6000)
-    made = fast(maker(event_filter=some), b"\n".join(lines))
+    made = fast_path(maker(event_filter=some), b"\n".join(lines))
     assert [instant for _, _, instant, _ in made] == [3000, 4000, 5000]
-    assert made == careful(maker(event_filter=some), lines)
+    assert made == slow_path(maker(event_filter=some), lines)
     assert maker(event_filter=some).make_block(b"\n".join(lines)).skipped == {Skip.OUTSIDE_SPAN: 5}
-    assert fast(maker(event_filter=EventFilter(lower=9000)), b"\n".join(lines)) == []
+    assert fast_path(maker(event_filter=EventFilter(lower=9000)), b"\n".join(lines)) == []
 
 
-def test_an_identity_of_before_a_merge_needs_no_careful_way():
+def test_an_identity_of_before_a_merge_needs_no_slow_path():
     lines = [
         b'{"event":"a","properties":{"time":%d,"distinct_id":"u","$insert_id":"i"%b}}' % (n, before)
         for n, before in enumerate(
             (b"", b',"$distinct_id_before_identity":"u0"', b',"$distinct_id_before_identity":""'), 1
         )
     ]
-    made = fast(maker(), b"\n".join(lines))
-    assert made == careful(maker(), lines)
+    made = fast_path(maker(), b"\n".join(lines))
+    assert made == slow_path(maker(), lines)
     assert [record[0][0]["distinct_id"] for record in made] == ["u", "u", "u"]
     assert made[1][1] == sha256(b"a|2|u0|i").digest()

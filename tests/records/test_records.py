@@ -183,9 +183,7 @@ def test_the_event_id_is_the_contracts(name, time, distinct_id, insert_id, other
     st.booleans(),
 )
 @settings(max_examples=200, deadline=None)
-def test_the_quick_way_and_the_way_value_by_value_make_the_same_record(
-    name, properties, time, with_time
-):
+def test_the_fast_path_and_the_slow_path_make_the_same_record(name, properties, time, with_time):
     if with_time:
         properties["time"] = time
     columns = [
@@ -195,9 +193,9 @@ def test_the_quick_way_and_the_way_value_by_value_make_the_same_record(
         column("x", XdmType.DATE_TIME),
     ]
     line = line_of(properties, name)
-    quick, careful = maker(columns), maker(columns)
+    quick, slow = maker(columns), maker(columns)
     try:
-        expected = careful.make_line(line)
+        expected = slow.make_line(line)
     except NotAnEventError:
         with pytest.raises(NotAnEventError):
             quick(line)
@@ -208,7 +206,7 @@ def test_the_quick_way_and_the_way_value_by_value_make_the_same_record(
     )
     assert record[1:] == expected[1:]
     assert record.encoded.endswith(expected.encoded.split(b',"properties":{', 1)[1])
-    assert quick.conversion_warnings == careful.conversion_warnings
+    assert quick.conversion_warnings == slow.conversion_warnings
 
 
 @pytest.mark.parametrize(
@@ -252,7 +250,7 @@ def test_properties_are_untouched_and_all_columns_there(name, properties):
     assume('"\\u0074ime"' not in properties)
     assume(properties.count('"time"') == 1)
     text = maker()(f'{{"event":{name},"properties":{properties}}}'.encode()).encoded
-    assert text.endswith(b',"properties":' + properties.encode() + b"}")
+    assert text.endswith(b',"properties":' + properties.encode() + b"}\n")
     assert list(json.loads(text)) == ["event_id", "timestamp", *NAMES, "properties"]
 
     as_text = maker(properties_as_text=True)(
@@ -386,7 +384,7 @@ def test_time_in_milliseconds():
         ("1e12", None),
         ("-5", -5),
         (str(2**63 - 1), 2**63 - 1),
-        # More than the file of `Repeats` holds, and no time of any clock.
+        # More than the file of `Duplicates` holds, and no time of any clock.
         ("12345678901234567890", None),
         ("9" * 5000, None),
     ],

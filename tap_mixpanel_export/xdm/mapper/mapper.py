@@ -14,6 +14,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.mapper_base import InlineMapper
 
 from tap_mixpanel_export.errors import SettingsError
+from tap_mixpanel_export.json_text import encode
 from tap_mixpanel_export.private_files import make_private_folder
 from tap_mixpanel_export.xdm.errors import MapperRunError, MappingError
 from tap_mixpanel_export.xdm.mapper.messages import BlockReader, BlockWriter
@@ -39,7 +40,6 @@ CONVERSION_WARNING = "MAPPER-3700-400"
 """Data Prep's code for a value that could not be converted and became null."""
 
 _IN_NAME = msgspec.json.encode(STREAM_IN)
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class XdmMapper(InlineMapper):
@@ -208,7 +208,7 @@ class XdmMapper(InlineMapper):
         """Compile the mapping against the columns of `events`; return the SCHEMA of the output."""
         if self._mapping is None:
             raise MapperRunError("The mapping was not loaded: the settings were not validated.")
-        schema = msgspec.json.decode(_encode(message_dict["schema"]))
+        schema = msgspec.json.decode(encode(message_dict["schema"]))
         # A source of the name of a column is not in it when the column holds another property.
         columns = [n for n, s in schema.get("properties", {}).items() if PROPERTY_KEY not in s]
         self._plan = RecordPlan(self._mapping, columns, self._unconverted)
@@ -220,7 +220,7 @@ class XdmMapper(InlineMapper):
 
     def map_record_message(self, message_dict: Message) -> Iterable[singerlib.Message]:
         """Return the mapped record of `events`, nothing if it was rejected."""
-        record = self._mapped(msgspec.Raw(_encode(message_dict["record"])))
+        record = self._mapped(msgspec.Raw(encode(message_dict["record"])))
         return [] if record is None else [singerlib.RecordMessage(STREAM_OUT, record)]
 
     def map_state_message(self, message_dict: Message) -> Iterable[singerlib.Message]:

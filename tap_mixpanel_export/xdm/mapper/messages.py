@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.io_base import GenericSingerReader, GenericSingerWriter
 
+from tap_mixpanel_export.json_text import encode
 from tap_mixpanel_export.stdout import write_to_stdout
 from tap_mixpanel_export.xdm.errors import MapperRunError
 from tap_mixpanel_export.xdm.mapper.reading import decode_members, is_too_deep
@@ -31,7 +32,6 @@ _BLOCK_BYTES = 1 << 16
 _HEAD = re.compile(rb'\s*\{\s*"type"\s*:\s*("RECORD")\s*,\s*"stream"\s*:\s*("[^"\\]*")')
 
 _decode_text = msgspec.json.Decoder(str).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class BlockReader(GenericSingerReader[bytes]):
@@ -101,7 +101,7 @@ class BlockWriter(GenericSingerWriter[bytes, Any]):
 
     def serialize_message(self, message: Any) -> bytes:
         """Return the JSON text of an SDK message."""
-        return _encode(message.to_dict())
+        return encode(message.to_dict())
 
     def write_message(self, message: Any) -> None:
         """Write an SDK message."""
@@ -116,7 +116,7 @@ class BlockWriter(GenericSingerWriter[bytes, Any]):
 
     def write_fields(self, message: Message) -> None:
         """Write a message of values, or of JSON texts as `msgspec.Raw`."""
-        self.write_line(_encode(message) + b"\n")
+        self.write_line(encode(message) + b"\n")
 
     def flush(self) -> None:
         """Hand everything over to the reader of standard output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN, EVENT_ID, PROPERTIES, TIMESTAMP
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.expressions.paths import print_path
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 EVENT_NAME = ("event_name",)
 """The source that is the event's name, not a property: Adobe's source renames `event`."""
 
-OWN_COLUMNS = ("event_id", "timestamp", "properties")
+OWN_COLUMNS = (*ALWAYS_WRITTEN, PROPERTIES)
 """What the tap computes itself; sources of these names mean these."""
 
 DOLLAR_PROPERTIES: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -107,12 +108,12 @@ def event_schema(
         time_in_ms: Whether `time` is in milliseconds; it changes a description.
     """
     properties: dict[str, Any] = {
-        "event_id": {
+        EVENT_ID: {
             "type": "string",
             "description": "SHA-256 of event name, time, distinct_id (what it was before an "
             "identity merge) and $insert_id.",
         },
-        "timestamp": {
+        TIMESTAMP: {
             "type": "string",
             "format": "date-time",
             "description": "When the event occurred, in UTC.",
@@ -125,7 +126,7 @@ def event_schema(
         if column.name != "_".join(column.source):
             schema[PROPERTY_KEY] = print_path(column.source)
         properties[column.name] = schema
-    properties["properties"] = (
+    properties[PROPERTIES] = (
         {
             "type": "object",
             "additionalProperties": True,
@@ -140,7 +141,7 @@ def event_schema(
     return {
         "type": "object",
         "properties": properties,
-        "required": ["event_id", "timestamp"],
+        "required": [*ALWAYS_WRITTEN],
     }
 
 

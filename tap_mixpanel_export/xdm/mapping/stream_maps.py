@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.record_layout import EVENT_ID
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
@@ -72,9 +73,7 @@ def stream_map(mapping: BoundMapping) -> dict[str, object]:
     if problems:
         raise MappingError(problems)
     # The key is not among the mapped fields; without this the SDK would insist on keeping it.
-    entries["__key_properties__"] = [
-        name for name in ("event_id",) if entries.get(name) == "event_id"
-    ]
+    entries["__key_properties__"] = [name for name in (EVENT_ID,) if entries.get(name) == EVENT_ID]
     # A null here would be dropped by Meltano on its way to the mapper.
     entries["__else__"] = "__NULL__"
     return {STREAM: entries}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_mixpanel_export.json_text import encode
 from tap_mixpanel_export.xdm.booleans import boolean_of_word
 from tap_mixpanel_export.xdm.dates.instants import iso_text, rfc3339_text
 from tap_mixpanel_export.xdm.dates.parsing import read_date
@@ -46,7 +47,6 @@ _URI = re.compile(
     r"(?:\#(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?",
     re.ASCII,
 )
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def converter(field: XdmField) -> Converter:
@@ -79,7 +79,7 @@ def converter(field: XdmField) -> Converter:
 
 def json_text(value: object) -> str:
     """Return compact JSON text of a decoded value whose exported text is not at hand."""
-    return _encode(value).decode()
+    return encode(value).decode()
 
 
 def convert_static(field: XdmField, value: object) -> object:
