@@ -16,6 +16,8 @@ from uuid import uuid4
 import fsspec
 import pytest
 from fake_time import HOUR, START, FakeTime, assert_never_more_than, send_times
+from five_days import five_days, run
+from harness import truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
@@ -298,11 +300,11 @@ def test_eight_processes_with_clocks_five_seconds_apart_two_of_them_killed(tmp_p
     log, hour = tmp_path / "log", 4.0
     pick = random.Random(8)  # noqa: S311 - one that stays makes a failure repeatable
     runs = [start(f"{tmp_path}/quota/", log, ahead, 5, hour) for ahead in (-2.5, 2.5) * 4]
-    for run in runs[:2]:
+    for process in runs[:2]:
         real_time.sleep(1 + pick.random())
-        run.send_signal(signal.SIGKILL)
-    for run in runs:
-        assert run.wait(timeout=120) in {0, -signal.SIGKILL}
+        process.send_signal(signal.SIGKILL)
+    for process in runs:
+        assert process.wait(timeout=120) in {0, -signal.SIGKILL}
     assert_within_the_limits(log, 30, hour)
 
 
@@ -332,8 +334,8 @@ def s3(monkeypatch):
 def test_processes_on_an_object_store(tmp_path, time):
     log, hour = tmp_path / "log", 3.0
     runs = [start("s3://quota/ours", log, ahead, 6, hour) for ahead in (-2.5, 2.5, 0)]
-    for run in runs:
-        assert run.wait(timeout=120) == 0
+    for process in runs:
+        assert process.wait(timeout=120) == 0
     assert_within_the_limits(log, 18, hour)
     store = open_store("s3://quota/ours", "1")
     assert store.create("claim-000000000001", {}) is False
@@ -355,3 +357,19 @@ quota.acquire()
 assert quota.left_in_hour() == 1
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_runs_share_a_directory(tmp_path):
+    url = f"{tmp_path}/quota/"
+    with five_days() as sandbox:
+        first = run(sandbox, quota_file=url)
+        assert first.error is None
+        assert first.ids == truth(sandbox)
+        assert sum(first.waits) < 60
+        # What the first one sent counts for the second one, which may send that many an hour.
+        asked = len(sandbox.requests)
+        second = run(sandbox, quota_file=url, max_queries_per_hour=asked)
+        assert second.ids == truth(sandbox)
+        assert max(second.waits) > 25
+        assert sum(second.waits) == pytest.approx(HOUR, abs=60)
+    assert len(open_store(url, "2195193").names()) == 2 * asked
