@@ -40,21 +40,27 @@ _GZIPPED = frozenset({"gzip", "x-gzip"})
 
 
 class _WithoutQuery(logging.Filter):
-    """Keeps parameters out of the debug log of requests.
+    """Keeps parameters and headers out of the log of the HTTP library.
 
-    They name the customer's events, properties and values.
+    Parameters name the customer's events, properties and values, and a header that cannot be read
+    is a text of anybody's.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(
-                value.partition("?")[0] if isinstance(value, str) else value
-                for value in record.args
-            )
+            record.args = tuple(map(_bare, record.args))
+        record.exc_info = record.exc_text = None
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
+def _bare(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value.partition("?")[0])
+    return type(value).__name__ if isinstance(value, BaseException) else value
+
+
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(_WithoutQuery())
 
 
 @dataclass(frozen=True, slots=True)

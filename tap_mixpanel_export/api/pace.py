@@ -37,6 +37,10 @@ class SlowTransferError(TimeoutError):
     """Bytes came, but fewer than `FLOOR_BYTES` within the timeout."""
 
 
+class FramingError(HTTPException):
+    """A chunk says that it has less than no bytes."""
+
+
 class LeftoverError(HTTPException):
     """Bytes follow the end of an answer, though nothing else was asked for."""
 
@@ -101,6 +105,9 @@ class _Buffer(io.BufferedReader):
         self.will_close = False
 
     def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            # The HTTP library takes any number for the length of a chunk.
+            raise FramingError
         data = super().read(size)
         # What ends a chunk is read apart from it.
         self._has_text = self._has_text or data not in {b"", b"\r\n"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import time
 from contextlib import closing
 
@@ -101,6 +102,40 @@ def test_more_than_the_answer_says_is_no_whole_answer(start, answer):
         pytest.raises(ConnectionFailedError, match="its length is wrong"),
     ):
         exported(endpoint_of(start(), url=url))
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 2x0 OK\r\n\r\n",
+        HEAD + b"X: y\r\n" * 200 + b"\r\n",
+        HEAD + b"X: " + b"y" * 70_000 + b"\r\n\r\n",
+        HEAD + b"Content-Length: 5, 6\r\n\r\nabcdef",
+        CHUNKED + b"zz\r\nabc",
+        CHUNKED + b"-5\r\nabc",
+        CHUNKED + b"-1\r\na\nb\n",
+        CHUNKED + b"1" * 70_000,
+    ],
+    ids=range(10),
+)
+def test_what_is_no_http_is_a_broken_connection(start, answer):
+    with answering(answer) as url, pytest.raises(ConnectionFailedError):
+        exported(endpoint_of(start(), url=url))
+
+
+def test_headers_that_cannot_be_read_are_not_logged(start, caplog):
+    caplog.set_level(logging.DEBUG)
+    strange = HEAD + b"X: a\r\n\x1b]0;evil secret\r\nConnection: close\r\n\r\na\n"
+    with answering(strange, strange) as url:
+        assert exported(endpoint_of(start(), url=url), "properties[1]") == b"a\n"
+    assert "Failed to parse headers" in caplog.text
+    for hidden in ("secret", "properties", "from_date", "Traceback", "\x1b"):
+        assert hidden not in caplog.text
 
 
 # Hostile sizes and paces
