@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HeaderParsingError
+from urllib3.util.response import assert_header_parsing
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +40,7 @@ class SlowTransferError(TimeoutError):
 
 
 class FramingError(HTTPException):
-    """A chunk says that it has less than no bytes."""
+    """Headers that cannot be read, or a chunk that says that it has less than no bytes."""
 
 
 class LeftoverError(HTTPException):
@@ -147,6 +149,11 @@ class _PacedResponse(HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
+        try:
+            assert_header_parsing(self.msg)
+        except HeaderParsingError:
+            # Those behind are lost, and with them perhaps how the body is sent. urllib3 warns only.
+            raise FramingError from None
         self._buffer.will_close = self.will_close
         self._reader.restart()
 
