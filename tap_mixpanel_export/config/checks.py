@@ -17,11 +17,11 @@ from tap_mixpanel_export.api.client import Endpoint
 from tap_mixpanel_export.config.batch import batch_format, batch_problems
 from tap_mixpanel_export.config.dates import FIRST_DAY, read_instant
 from tap_mixpanel_export.config.declarations import DeclaredSettings
+from tap_mixpanel_export.config.event_choice import choice_fingerprint, choice_notice
 from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.config.map_checks import map_problems
 from tap_mixpanel_export.config.personal_data import load_redaction
 from tap_mixpanel_export.config.values import complete, type_problems
-from tap_mixpanel_export.sync.filter_proof import fingerprint
 from tap_mixpanel_export.sync.windows import Bookmark, Span
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
@@ -101,8 +101,11 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
     @property
     def selection(self) -> str | None:
         """Fingerprint of what events are asked for; None when it is all."""
-        chosen = (self.event_names, self.exclude_event_names, self.where)
-        return fingerprint(*chosen) if any(chosen) else None
+        return choice_fingerprint(self)
+
+    def choice_notice(self, bookmark: Bookmark) -> str | None:
+        """Say what it means that other events are asked for than in the last run, if so."""
+        return choice_notice(self, bookmark)
 
     def test_span(self, now: datetime) -> Span:
         """One day, the last one that is over, or that the settings end or begin with.

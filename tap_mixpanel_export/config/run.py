@@ -46,6 +46,8 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
         QuotaFileError: The quota cannot be shared by what `quota_file` names.
         ReportError: The report's folder cannot be made.
     """
+    if bookmark is not None and (notice := settings.choice_notice(bookmark)):
+        logger.warning("%s", notice)
     endpoint = settings.endpoint
     span = settings.test_span(server_clock.machine_now()) if is_test else settings.span(bookmark)
     quota = open_quota(
