@@ -107,9 +107,9 @@ def test_the_extended_files_fit_and_take_every_value_seen(events):
     _, proposals = propose(load_mapping(), events)
     mapping = extended(proposals)
     derive_columns(mapping)
-    fields = {bound.line.source_path: bound.field for bound in mapping.lines}
+    fields = {bound.destination: bound.field for bound in mapping.lines}
     for proposal in proposals:
-        convert = converter(fields[proposal.source])
+        convert = converter(fields[proposal.destination])
         for event in events:
             value = event
             for name in proposal.source:
