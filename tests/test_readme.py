@@ -196,11 +196,13 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "file_naming_scheme",
         "overwrite_behavior",
         "add_metadata_columns",
+        "max_batch_size",
         # Of dbt.
         "dbt_mixpanel",
         "_fivetran_id",
         "pip_url",
         "HTTPS_PROXY",
+        "ALL_PROXY",
         "NO_PROXY",
         "REQUESTS_CA_BUNDLE",
     }
