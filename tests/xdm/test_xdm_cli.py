@@ -21,6 +21,7 @@ from xdm_samples import (
     schema_message,
 )
 
+from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.xdm.cli import commands as cli
 from tap_mixpanel_export.xdm.cli import event_source
 from tap_mixpanel_export.xdm.cli.commands import main
@@ -205,6 +206,34 @@ def test_infer_as_json(tmp_path):
     }
     none = json.loads(invoke("infer", "--json", "--min-share", "1.1", "--input", str(path)).stdout)
     assert none == {"events": 1, "properties": []}
+
+
+def test_infer_prints_the_setting_columns(tmp_path):
+    path = tmp_path / "raw.jsonl"
+    properties = {
+        "time": 1,
+        "$city": "Oslo",
+        "cart": {"total": 1.5},
+        "Plan.Name": "x",
+        "n": 1,
+        "utm:source": "ad",
+        "when": "2026-01-01T00:00:00Z",
+        "vip": True,
+        "tags": ["a"],
+        "timestamp": "not ours",
+    }
+    path.write_text(raw({"event": "a", "properties": properties}) + "\n")
+    entries = json.loads(invoke("infer", "--columns", "--input", str(path)).stdout)
+    assert sorted(entries) == sorted(
+        [
+            *("$city", "cart.total:number", r"Plan\.Name", "n:integer", "utm:source:string"),
+            *("when:date-time", "vip:boolean", "tags"),
+        ]
+    )
+    columns, problems = load_columns({"columns": entries})
+    assert problems == []
+    paths = {column.path for column in columns}
+    assert {("$city",), ("cart", "total"), ("Plan.Name",), ("utm:source",)} <= paths
 
 
 def test_infer_and_check_speak_of_columns_that_databases_take_for_one(tmp_path):

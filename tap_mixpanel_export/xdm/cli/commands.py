@@ -32,6 +32,7 @@ from tap_mixpanel_export.xdm.mapper.reading import (
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
 from tap_mixpanel_export.xdm.mapping.column_names import MAX_NAME_BYTES, column_problems
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns
+from tap_mixpanel_export.xdm.mapping.further_columns import column_entry
 from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
 from tap_mixpanel_export.xdm.mapping.stream_maps import skipped_lines, stream_map, to_yaml
 from tap_mixpanel_export.xdm.schema.documents import dump_document
@@ -191,6 +192,7 @@ def preview(
 @click.option("--mapping-out", type=click.Path(dir_okay=False), help="Write the mapping set here.")
 @click.option("--field-group-out", type=click.Path(dir_okay=False), help="Write the field group.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--columns", "as_columns", is_flag=True, help="The tap's setting `columns` instead.")
 @_with_events
 @_with_mapping
 def infer(  # noqa: PLR0913 - one parameter per option
@@ -201,6 +203,7 @@ def infer(  # noqa: PLR0913 - one parameter per option
     mapping_out: str | None,
     field_group_out: str | None,
     as_json: bool,
+    as_columns: bool,
     input_file: str | None,
     configs: tuple[str, ...],
 ) -> None:
@@ -216,7 +219,10 @@ def infer(  # noqa: PLR0913 - one parameter per option
         if path is not None:
             with click.open_file(path, "w", encoding="utf-8") as file:
                 file.write(text)
-    if as_json:
+    if as_columns:
+        entries = (column_entry(p.source, p.field.type) for p in proposals)
+        _echo_json([entry for entry in entries if entry is not None])
+    elif as_json:
         _echo_json({"events": count, "properties": list(map(_told, proposals))})
     else:
         _show(count, proposals)

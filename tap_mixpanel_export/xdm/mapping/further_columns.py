@@ -24,6 +24,8 @@ COLUMN_TYPES: dict[str, XdmType] = {
 }
 """What a type may be called, as in JSON Schema."""
 
+_WORDS = {kind: word for word, kind in COLUMN_TYPES.items()}
+_SPECIAL = re.compile(r"[\\.]")
 _NOT_IN_NAMES = re.compile(r"\W+")
 
 
@@ -60,6 +62,23 @@ def add_columns(
         elif field is not None:
             found[place] = replace(found[place], field=field)
     return tuple(found), problems
+
+
+def column_entry(path: Sequence[str], kind: XdmType) -> str | None:
+    """Write an entry of the setting `columns`.
+
+    Args:
+        path: Where the property is.
+        kind: The type of its values; what has no name in the setting is text there.
+
+    Returns:
+        The entry; None when the tap itself has a column of the name.
+    """
+    if len(path) == 1 and path[0] in OWN_COLUMNS:
+        return None
+    name = ".".join(_SPECIAL.sub(r"\\\g<0>", part) for part in path)
+    word = "integer" if kind in INTEGER_BOUNDS else _WORDS.get(kind, "string")
+    return name if word == "string" and ":" not in name else f"{name}:{word}"
 
 
 def _parse(entry: str) -> tuple[tuple[str, ...], XdmField | None]:
