@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from operator import sub
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,16 @@ class Counts:
     def malformed_percent(self) -> float:
         """Share of malformed lines."""
         return percent_of(self.malformed, self.lines + self.malformed)
+
+    def add(self, other: Counts) -> None:
+        """Take what another download brought along."""
+        for each in fields(self):
+            mine, others = getattr(self, each.name), getattr(other, each.name)
+            # A counter's own sum would drop what is 0, and make a new one each time.
+            if isinstance(mine, Counter):
+                mine.update(others)
+            else:
+                setattr(self, each.name, mine + others)
 
 
 class Response:

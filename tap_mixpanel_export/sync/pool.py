@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-mixpanel-export.download")
 
-# s, for all threads. An idle one ends at once; one that waits for the network may take its whole
+# For all threads. An idle one ends at once; one that waits for the network may take its whole
 # timeout.
-_PATIENCE = 2.0
+_PATIENCE_SECONDS = 2.0
 
 
 class DownloadPool:
@@ -83,7 +83,7 @@ class DownloadPool:
         self._stop.set()
         for _ in self._threads:
             self._work.put(None)
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + _PATIENCE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, give_up - time.monotonic()))
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-mixpanel-export.progress")
 
-# s.
-_LOG_INTERVAL = 30.0
+_LOG_INTERVAL_SECONDS = 30.0
 
 
 class ProgressReport:
@@ -83,7 +82,7 @@ class ProgressReport:
 
     def tick(self) -> None:
         """Log a line when it is time to."""
-        if self._bar is None and time.monotonic() - self._logged >= _LOG_INTERVAL:
+        if self._bar is None and time.monotonic() - self._logged >= _LOG_INTERVAL_SECONDS:
             self._logged = time.monotonic()
             logger.info("%d windows done, %d to do, %s", self._done, self._left, self._text())
 

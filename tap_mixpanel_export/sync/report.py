@@ -11,29 +11,13 @@ from typing import TYPE_CHECKING, Any
 from tap_mixpanel_export.errors import ReportError
 from tap_mixpanel_export.private_files import make_private_folder, write_private
 from tap_mixpanel_export.record_layout import DAY
+from tap_mixpanel_export.sync.summary import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from tap_mixpanel_export.sync.summary import RunSummary
-
-_LABELS = {
-    "inputRecordCount": "Events read",
-    "outputRecordCount": "Events written",
-    "failedRecordCount": "Malformed lines",
-    "inputByteCount": "Bytes received, compressed",
-    "outputByteCount": "Bytes written",
-    "knownRecordCount": "Known from earlier runs",
-    "outsideSpanRecordCount": "Outside of the time span",
-    "excludedRecordCount": "Excluded by name",
-    "lateRecordCount": "Late events",
-    "duplicateRecordCount": "Repeats dropped",
-    "conversionWarningCount": "Values that did not fit their column",
-    "windowCount": "Windows",
-    "queryCount": "Queries",
-    "durationSeconds": "Seconds",
-}
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem; }
@@ -91,7 +75,7 @@ class RunReport:
             "startedAt": self._started.isoformat(timespec="seconds"),
             "endedAt": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **summary.to_dict(),
-            "conversionWarnings": dict(sorted(summary.conversion_warnings.items())),
+            "conversionWarnings": dict(sorted(summary.counts.conversion_warnings.items())),
             "eventsPerDay": {day.decode(): count for day, count in sorted(self._days.items())},
         }
         try:
@@ -111,7 +95,11 @@ def _page(document: dict[str, Any]) -> str:
     """The report as one page that needs nothing from elsewhere."""
     rows = "".join(
         f"<tr><th>{escape(label)}</th><td>{document[name]:,}</td></tr>"
-        for name, label in _LABELS.items()
+        for name, label in ((figure.name, figure.label) for figure in FIGURES)
+    )
+    rows += "".join(
+        f"<tr><th>{label}</th><td>{escape(document[name])}</td></tr>"
+        for name, label in (("filterProof", "Filter for late events"), ("clock", "Clock"))
     )
     most = max(document["eventsPerDay"].values(), default=1)
     days = "".join(

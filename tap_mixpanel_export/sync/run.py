@@ -154,12 +154,12 @@ class ExportRun:
                 "%s",
                 zone_advice(shift, options.zone, options.project_timezone, clock.first),
             )
-        elif summary.from_future:
+        elif summary.counts.from_future:
             logger.info(
                 "%d of %d events have a timestamp later than Mixpanel processed them: the clocks "
                 "of the devices that sent them are ahead",
-                summary.from_future,
-                summary.lines,
+                summary.counts.from_future,
+                summary.counts.lines,
             )
         if (oldest_ms := summary.seen_late.oldest_ms) is not None:
             minutes = (to_milliseconds(clock.first) - oldest_ms) / 60_000
@@ -169,7 +169,7 @@ class ExportRun:
                 summary.seen_late.count,
                 math.ceil(minutes),
             )
-        for column, count in sorted(summary.conversion_warnings.items()):
+        for column, count in sorted(summary.counts.conversion_warnings.items()):
             logger.warning(
                 "%d value(s) do not fit the type of column %s and are null there; `properties` "
                 "has them",

@@ -75,8 +75,8 @@ def test_windows_add_up_to_adobes_counters(finished):
         "filterProof": "",
         "clock": "",
     }
-    assert summary.conversion_warnings == {"import": 3, "time": 1}
-    assert summary.from_future == 1
+    assert summary.counts.conversion_warnings == {"import": 3, "time": 1}
+    assert summary.counts.from_future == 1
 
 
 def test_what_comes_in_goes_out_or_is_counted_otherwise(finished):
