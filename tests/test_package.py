@@ -152,7 +152,7 @@ def test_the_metadata_tells_what_a_user_searches_for(metadata):
     assert metadata.get_payload().startswith("# ")
     classifiers = metadata.get_all("Classifier")
     versions = [c for c in classifiers if re.search(r":: 3\.\d+$", c)]
-    assert [c.rpartition(" ")[2] for c in versions] == ["3.10", "3.11", "3.12", "3.13"]
+    assert [c.rpartition(" ")[2] for c in versions] == ["3.10", "3.11", "3.12", "3.13", "3.14"]
     assert "Typing :: Typed" in classifiers
     keywords = metadata["Keywords"].split(",")
     assert {"Mixpanel", "Meltano", "Singer"} <= set(keywords)

@@ -70,4 +70,4 @@ def test_the_matrix_is_what_the_classifiers_claim(tmp_path):
         cwd=tmp_path,
         env=environment(GITHUB_OUTPUT=str(told)),
     )
-    assert told.read_text() == 'python=["3.10", "3.11", "3.12", "3.13"]\n'
+    assert told.read_text() == 'python=["3.10", "3.11", "3.12", "3.13", "3.14"]\n'
