@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.config import ExportSettings
     from tap_mixpanel_export.output.messages import RecordSerializer
     from tap_mixpanel_export.output.writer import MessageWriter
-    from tap_mixpanel_export.sync.download import FinishedWindow
     from tap_mixpanel_export.sync.run import ExportRun
 
 
@@ -98,7 +97,7 @@ class EventsStream(Stream):
                 for records in run.records(finished):
                     for line in records.lines():
                         yield load_record(line)
-                self._checkpoint(context, finished)
+                self._checkpoint(context, run)
 
     def _sync_records(
         self,
@@ -116,7 +115,7 @@ class EventsStream(Stream):
                             size = self._writer.write_lines(*serialize(records.text))
                             run.summary.written += size
                             counter.increment(records.count)
-                        self._checkpoint(context, finished)
+                        self._checkpoint(context, run)
                 return
             count = 0
             # Closed here: a limit leaves it in the midst of a window.
@@ -159,7 +158,7 @@ class EventsStream(Stream):
                 for url in write_batches(writer, batch_config, name, blocks):
                     yield batch_config.encoding, [url]
                 counter.increment(finished.counts.records)
-                self._checkpoint(context, finished)
+                self._checkpoint(context, run)
 
     def _run(self, context: Context | None, gzip_level: int | None = None) -> ExportRun:
         settings = self._settings
@@ -188,9 +187,10 @@ class EventsStream(Stream):
     def _selection(self) -> Selection:
         return Selection(self.effective_schema["properties"], self.mask)
 
-    def _checkpoint(self, context: Context | None, finished: FinishedWindow) -> None:
-        """Write the state behind the records of a window."""
-        if self.replication_method != "INCREMENTAL":
+    def _checkpoint(self, context: Context | None, run: ExportRun) -> None:
+        """Write the state behind the records of the run's last window."""
+        finished = run.last_window
+        if finished is None or self.replication_method != "INCREMENTAL":
             return
         state = self.get_context_state(context)
         before = dict(state)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 PACKAGE = "tap_mixpanel_export"
 FOLDER = ROOT / PACKAGE
-WAY = ("xdm", "api", "records", "output", "sync", "config", "streams", "tap", "cli", "__main__")
+WAY = (
+    *("xdm", "api", "records", "output", "sync", "config", "export"),
+    *("streams", "tap", "cli", "__main__"),
+)
 """Folders and files of the product: each may import those before it.
 
 All of them may import the other files beside them (`errors`, `timezones` and such), which import

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
 from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.download import RunContext
 from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
@@ -17,8 +18,13 @@ from tap_mixpanel_export.sync.run import ExportRun, RunOptions
 from tap_mixpanel_export.timezones import Instants
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config.checks import ExportSettings
-    from tap_mixpanel_export.sync.windows import Bookmark
+    from tap_mixpanel_export.records.event_filter import EventSelector
+    from tap_mixpanel_export.records.spool import WindowSpool
+    from tap_mixpanel_export.sync.windows import Bookmark, Span
 
 logger = logging.getLogger("tap-mixpanel-export.run")
 
@@ -46,11 +52,45 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
         QuotaFileError: The quota cannot be shared by what `quota_file` names.
         ReportError: The report's folder cannot be made.
     """
-    if bookmark is not None and (notice := settings.choice_notice(bookmark)):
+    span = settings.test_span(server_clock.machine_now()) if is_test else settings.span(bookmark)
+
+    def make_records(event_filter: EventSelector) -> RecordMaker:
+        return RecordMaker(
+            settings.event_columns,
+            Instants(settings.zone, milliseconds=settings.time_in_ms),
+            selected=selected,
+            properties_as_text=properties_as_text,
+            redaction=settings.redaction,
+            event_filter=event_filter,
+        )
+
+    return make_run(settings, span, make_records, lambda: Spool(gzip_level))
+
+
+def make_run(
+    settings: ExportSettings,
+    span: Span,
+    make_records: Callable[[EventSelector], RecordMaker],
+    make_spool: Callable[[], WindowSpool],
+    quota: Quota | None = None,
+) -> ExportRun:
+    """Make a run whose records have any form.
+
+    Args:
+        settings: Checked.
+        span: The time to export, and what earlier runs have done.
+        make_records: Gives a record maker for a filter; one for each try.
+        make_spool: Gives what keeps the records of a window.
+        quota: Of somebody else, who closes it; None for the one that the settings name.
+
+    Raises:
+        QuotaFileError: The quota cannot be shared by what `quota_file` names.
+        ReportError: The report's folder cannot be made.
+    """
+    if span.bookmark is not None and (notice := settings.choice_notice(span.bookmark)):
         logger.warning("%s", notice)
     endpoint = settings.endpoint
-    span = settings.test_span(server_clock.machine_now()) if is_test else settings.span(bookmark)
-    quota = open_quota(
+    limiter = quota or open_quota(
         settings.quota_file,
         max_per_hour=settings.max_queries_per_hour,
         project=str(endpoint.project_id or ""),
@@ -60,16 +100,9 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
     )
     context = RunContext(
         endpoint=endpoint,
-        limiter=quota,
+        limiter=limiter,
         clock=server_clock.ServerClock(),
-        make_records=lambda event_filter: RecordMaker(
-            settings.event_columns,
-            Instants(settings.zone, milliseconds=endpoint.time_in_ms),
-            selected=selected,
-            properties_as_text=properties_as_text,
-            redaction=settings.redaction,
-            event_filter=event_filter,
-        ),
+        make_records=make_records,
         span=span,
         late_filter=LateFilter(
             span,
@@ -82,9 +115,9 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
         deduplicate=settings.deduplicate,
         diagnostics_dir=settings.diagnostics_dir,
         stop=threading.Event(),
-        gzip_level=gzip_level,
+        make_spool=make_spool,
     )
-    return ExportRun(context, _options(settings))
+    return ExportRun(context, _options(settings), closes_quota=quota is None)
 
 
 def _options(settings: ExportSettings) -> RunOptions:

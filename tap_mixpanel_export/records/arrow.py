@@ -239,21 +239,21 @@ class ArrowSpool:
         """Free the disk space."""
         self._file.close()
 
-    def write(self, rows: Rows, count: int) -> None:
+    def write(self, encoded: Rows, count: int) -> None:
         """Append records.
 
         Args:
-            rows: The records.
+            encoded: The records.
             count: How many they are.
         """
         if not count:
             return
-        self._ids += rows.ids
-        self._instants += rows.instants
-        for pending, values in zip(self._columns, rows.columns, strict=True):
+        self._ids += encoded.ids
+        self._instants += encoded.instants
+        for pending, values in zip(self._columns, encoded.columns, strict=True):
             pending.extend(values)
-        self._properties += rows.properties
-        self._pending_bytes += sum(map(len, rows.properties))
+        self._properties += encoded.properties
+        self._pending_bytes += sum(map(len, encoded.properties))
         self.count += count
         if len(self._ids) >= _BATCH_ROWS or self._pending_bytes >= _BATCH_BYTES:
             self._flush()
@@ -290,7 +290,7 @@ class ArrowSpool:
             self._dropped[ordinal] = 1
         return dropped
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
+    def records(self) -> Iterator[pa.RecordBatch]:
         """Read all records, in order of writing; none of the batches is empty."""
         self._flush()
         if self._writer is None:

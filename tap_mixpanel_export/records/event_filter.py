@@ -64,6 +64,7 @@ class EventFilter:
             time; None when there is no such instant.
         processed_until: Events that were processed later are not written; None when there is no
             such bound.
+        with_unstamped: Whether events without a processing time are written.
         excluded: Events of these names are not written.
     """
 
@@ -72,6 +73,7 @@ class EventFilter:
     watermarks: tuple[tuple[int, int], ...] = ()
     unread_from: int | None = None
     processed_until: int | None = None
+    with_unstamped: bool = True
     excluded: frozenset[str] = frozenset()
 
     def reason_to_skip(self, instant: int, processed: int | None, name: str) -> Skip | None:
@@ -90,7 +92,7 @@ class EventFilter:
         if name in self.excluded:
             return Skip.EXCLUDED
         if processed is None:
-            return None
+            return None if self.with_unstamped else Skip.NOT_YET
         if self.processed_until is not None and processed > self.processed_until:
             return Skip.NOT_YET
         if not self.watermarks or (self.unread_from is not None and instant >= self.unread_from):
@@ -115,15 +117,15 @@ class EventFilter:
         first, last = min(instants), max(instants)
         if first < self.lower or last >= self.upper or not self.excluded.isdisjoint(names):
             return False
-        if not self.watermarks and self.processed_until is None:
+        if not self._looks_at_stamps:
             return True
         stamps = (
             cast("Sequence[int]", processed)
             if None not in processed
             else [at for at in processed if at is not None]
         )
-        if not stamps:
-            return True
+        if not stamps or (len(stamps) < len(processed) and not self.with_unstamped):
+            return self.with_unstamped
         if self.processed_until is not None and max(stamps) > self.processed_until:
             return False
         if not self.watermarks or (self.unread_from is not None and first >= self.unread_from):
@@ -133,6 +135,10 @@ class EventFilter:
         end = bisect_right(self.watermarks, last, key=_start_of)
         highest = max((mark for _, mark in self.watermarks[begin:end]), default=None)
         return highest is None or min(stamps) > highest
+
+    @property
+    def _looks_at_stamps(self) -> bool:
+        return bool(self.watermarks or self.processed_until is not None or not self.with_unstamped)
 
     def select(
         self, instants: Sequence[int], processed: Sequence[int | None], names: Sequence[str]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.malformed import MalformedLines
     from tap_mixpanel_export.records.records import RecordMaker
-    from tap_mixpanel_export.records.spool import Spool
+    from tap_mixpanel_export.records.spool import WindowSpool
 
 # A device's clock can be ahead, and is corrected only when it is ahead by more.
 _CLOCK_TOLERANCE_MS = 60_000
@@ -103,7 +103,7 @@ class Response:
         self,
         *,
         make: RecordMaker,
-        spool: Spool,
+        spool: WindowSpool,
         malformed: MalformedLines,
         deduplicate: bool,
         done: int | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from isal import igzip_lib
 from lz4 import block as lz4
@@ -20,6 +20,36 @@ if TYPE_CHECKING:
 # What a record costs here it costs in every run: this takes half the time of the fastest gzip, and
 # leaves a quarter of the text.
 _ACCELERATION = 4
+
+
+class WindowSpool(Protocol):
+    """What keeps the finished records of a window until it is verified."""
+
+    count: int
+    """Records written, dropped ones included."""
+
+    def __enter__(self) -> Self:
+        """Free the disk space in the end."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Free the disk space."""
+
+    def close(self) -> None:
+        """Free the disk space."""
+
+    def write(self, encoded: Any, count: int) -> None:
+        """Append some records, as their encoder made them."""
+
+    def drop(self, ordinals: Iterable[int]) -> int:
+        """Leave out some records, by their numbers in order of writing; returns how many."""
+
+    def records(self) -> Iterator[Any]:
+        """Read all records, in order of writing."""
 
 
 class Records:
@@ -84,21 +114,23 @@ class Spool:
         """Free the disk space."""
         self._file.close()
 
-    def write(self, text: bytes, count: int) -> None:
+    def write(self, encoded: bytes, count: int) -> None:
         """Append records.
 
         Args:
-            text: The records, each with a line end, which is nowhere else.
+            encoded: The records, each with a line end, which is nowhere else.
             count: How many they are.
         """
         if not count:
             return
         if self._gzip_level is None:
-            packed = lz4.compress(text, mode="fast", acceleration=_ACCELERATION, store_size=False)
+            packed = lz4.compress(
+                encoded, mode="fast", acceleration=_ACCELERATION, store_size=False
+            )
         else:
-            packed = pack_member(text, self._gzip_level)
+            packed = pack_member(encoded, self._gzip_level)
         self._counts.append(count)
-        self._lengths.append(len(text))
+        self._lengths.append(len(encoded))
         self._sizes.append(self._file.write(packed))
         self.count += count
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.records import RecordMaker
     from tap_mixpanel_export.records.response import Counts
+    from tap_mixpanel_export.records.spool import WindowSpool
     from tap_mixpanel_export.sync.filter_proof import EventDigest
     from tap_mixpanel_export.sync.late_filter import LateFilter
     from tap_mixpanel_export.sync.server_clock import ServerClock
@@ -83,7 +84,7 @@ class FinishedWindow:
     """
 
     window: Window
-    spool: Spool
+    spool: WindowSpool
     counts: Counts
     seen: AbstractSet[tuple[date, int]] = frozenset()
     lags: Lags = field(default_factory=Lags)
@@ -107,7 +108,7 @@ class RunContext:
         diagnostics_dir: Where malformed lines are kept.
         stop: Set when the run ends early.
         excluded: Names of events that are not written.
-        gzip_level: How finished records are kept, see `Spool`.
+        make_spool: Gives what keeps the records of a window until it is verified.
         event_names: Looks for the events that were asked for by name.
         granted: Done when the service has granted a first export.
         queries: Requests sent, failed tries included.
@@ -124,7 +125,7 @@ class RunContext:
     diagnostics_dir: Path | None
     stop: threading.Event
     excluded: frozenset[str] = frozenset()
-    gzip_level: int | None = None
+    make_spool: Callable[[], WindowSpool] = Spool
     event_names: EventNames | None = None
     granted: Future[None] = field(default_factory=Future)
     queries: int = 0
@@ -346,7 +347,7 @@ class Downloader:
         where = self._where(question)
         transfers: list[Transfer] = []
         with ExitStack() as on_error:
-            spool = on_error.enter_context(Spool(context.gzip_level))
+            spool = on_error.enter_context(context.make_spool())
             response = Response(
                 make=context.make_records(observed),
                 spool=spool,

@@ -184,16 +184,19 @@ class Planner:
         )
 
     def _width(self) -> int:
-        width = min(max(1, self._widest * _GROWTH), self._limit)
+        width = min(max(self._span.first_days, self._widest * _GROWTH), self._limit)
         if self._sizes and (size := max(self._sizes)) > 0:
             width = min(width, int(TARGET_BYTES / size))
         return max(1, width)
 
     def _last_day(self) -> date:
         span = self._span
-        # Until the clock is known: one day, to learn it from. Later: up to today, because a
+        # Until the clock is known: one window, to learn it from. Later: up to today, because a
         # `to_date` past it is refused by the service.
-        today = self._first_new_day() if self._now is None else span.day(self._now)
+        if self._now is None:
+            today = self._first_new_day() + DAY * (span.first_days - 1)
+        else:
+            today = span.day(self._now)
         return today if span.last_day is None else min(span.last_day, today)
 
     def _plan_backfill(self) -> tuple[date, date] | None:

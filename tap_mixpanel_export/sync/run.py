@@ -61,15 +61,21 @@ class ExportRun:
     Args:
         context: What its downloads share.
         options: What else it needs to know.
+        closes_quota: Whether the quota is its own.
 
     Raises:
         ReportError: The report's folder cannot be made.
     """
 
-    def __init__(self, context: RunContext, options: RunOptions) -> None:
+    def __init__(
+        self, context: RunContext, options: RunOptions, *, closes_quota: bool = True
+    ) -> None:
         self.summary = RunSummary()
+        self.last_window: FinishedWindow | None = None
+        """The window that was handed over last."""
         self._context = context
         self._options = options
+        self._closes_quota = closes_quota
         # A run of hours should not find out at its end.
         self._report = None if options.report_dir is None else RunReport(options.report_dir)
         self._progress = ProgressReport(options.max_queries_per_hour)
@@ -80,7 +86,8 @@ class ExportRun:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._open.enter_context(closing(self._context.limiter))
+        if self._closes_quota:
+            self._open.enter_context(closing(self._context.limiter))
         self._open.enter_context(self._progress)
         self._open.enter_context(closing(self._downloads))
         return self
@@ -108,6 +115,7 @@ class ExportRun:
         for finished in self._downloads:
             self._check_malformed(finished)
             summary.add(finished)
+            self.last_window = finished
             yield finished
             summary.records += finished.counts.records
             self._progress.update(

@@ -121,6 +121,21 @@ class Bookmark:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessedBounds:
+    """When the events of a piece of an export were processed, in milliseconds since the epoch.
+
+    Attributes:
+        after: Events that were processed at or before it do not belong to the piece.
+        until: Events that were processed later do not belong to it.
+        with_unstamped: Whether events without a processing time belong to it.
+    """
+
+    after: int | None = None
+    until: int | None = None
+    with_unstamped: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """What a run is asked to export.
 
@@ -138,6 +153,8 @@ class Span:
         delay: How long after its processing stamp an event may take to show up.
         sweep_interval: Every day ever exported is asked for late events once in so long; zero for
             the look-back only.
+        first_days: How many days the first window has.
+        bounds: When the events that are written were processed; None for all.
     """
 
     zone: tzinfo
@@ -151,6 +168,8 @@ class Span:
     max_days: int
     delay: timedelta = timedelta(minutes=15)
     sweep_interval: timedelta = timedelta()
+    first_days: int = 1
+    bounds: ProcessedBounds | None = None
 
     @property
     def upper(self) -> datetime | None:
@@ -275,6 +294,14 @@ def filter_of(
         upper=END_MS if window.upper is None else to_milliseconds(window.upper),
         excluded=excluded,
     )
+    if span.bounds is not None:
+        after = span.bounds.after
+        return replace(
+            everything,
+            watermarks=() if after is None else ((BEGINNING_MS, after),),
+            processed_until=span.bounds.until,
+            with_unstamped=span.bounds.with_unstamped,
+        )
     if not window.late_only or span.bookmark is None:
         return everything
     pieces = span.watermarks.pieces(window.first, window.last)

@@ -105,7 +105,7 @@ def both(make_text, make_arrow, encoder, some):
             texts.append(record.encoded)
             assert (record.keys, record.instants) == (row.keys, row.instants)
             spool.write(row.encoded, len(row.keys))
-        rows = [row for batch in spool.batches() for row in batch.to_pylist()]
+        rows = [row for batch in spool.records() for row in batch.to_pylist()]
     for row in rows:
         row["timestamp"] = row["timestamp"].astimezone(timezone.utc)
     return as_rows(b"".join(texts)), rows
@@ -137,7 +137,7 @@ def test_holds_the_columns_that_are_selected():
         make = maker(encoder, selected=selected)
         with arrow.ArrowSpool(encoder) as spool:
             spool.write(make.make_block(line).encoded, 1)
-            (batch,) = spool.batches()
+            (batch,) = spool.records()
         assert set(batch.schema.names) == {"event_id", "timestamp", *selected}
         assert batch.schema == encoder.schema
         assert batch.column("timestamp").to_pylist() == [EPOCH + timedelta(seconds=1)]
@@ -171,7 +171,7 @@ def test_what_is_dropped_is_not_read(sizes, data):
             text.write(b"".join(b"%d\n" % n for n in numbers), size)
             first += size
         assert spool.drop(sorted(dropped)) == text.drop(sorted(dropped)) == len(dropped)
-        kept = [row["event_id"] for batch in spool.batches() for row in batch.to_pylist()]
+        kept = [row["event_id"] for batch in spool.records() for row in batch.to_pylist()]
         assert kept == [line.decode() for records in text.records() for line in records.lines()]
 
 
@@ -182,7 +182,7 @@ def test_batches_are_large_and_bounded():
             texts = [b"{}"] * 100 if number else [b"[%b]" % (b"1" * 30_000_000)]
             size = len(texts)
             spool.write(arrow.Rows(["x"] * size, [number] * size, [], texts), size)
-        sizes = [batch.num_rows for batch in spool.batches()]
+        sizes = [batch.num_rows for batch in spool.records()]
     assert sizes[0] == 1
     assert sum(sizes) == spool.count == 29_901
     assert len(sizes) < 6
@@ -190,4 +190,4 @@ def test_batches_are_large_and_bounded():
 
 def test_nothing_is_read_of_nothing():
     with arrow.ArrowSpool(arrow.ArrowEncoder(COLUMNS)) as spool:
-        assert list(spool.batches()) == []
+        assert list(spool.records()) == []

@@ -16,6 +16,7 @@ MEMBERS = {
     ),
     "unread_from": st.none() | st.integers(0, 9),
     "processed_until": st.none() | st.integers(0, 9),
+    "with_unstamped": st.booleans(),
     "excluded": st.frozensets(st.sampled_from("abc"), max_size=2),
 }
 filters = st.builds(EventFilter, **MEMBERS)
@@ -33,7 +34,7 @@ def contracts_reason(f, instant, processed, name):
     if name in f.excluded:
         return Skip.EXCLUDED
     if processed is None:
-        return None
+        return None if f.with_unstamped else Skip.NOT_YET
     if f.processed_until is not None and processed > f.processed_until:
         return Skip.NOT_YET
     mark = None

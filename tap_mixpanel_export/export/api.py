@@ -1,0 +1,265 @@
+"""The Python API: an export from its settings."""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_mixpanel_export.config import (
+    check_all,
+    complete,
+    ignored_settings,
+    json_schema,
+    read_environment,
+)
+from tap_mixpanel_export.config.run import make_run
+from tap_mixpanel_export.errors import SettingsError
+from tap_mixpanel_export.export.reader import EventReader
+from tap_mixpanel_export.export.window import Window
+from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.sync.foreign_states import take_over
+from tap_mixpanel_export.sync.state_file import read_bookmark, write_bookmark
+from tap_mixpanel_export.sync.windows import DAY, ProcessedBounds, to_milliseconds
+from tap_mixpanel_export.timezones import Instants, start_of_day
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from tap_mixpanel_export.api.quota import Quota
+    from tap_mixpanel_export.records.arrow import ArrowEncoder
+    from tap_mixpanel_export.records.event_filter import EventSelector
+    from tap_mixpanel_export.sync.run import ExportRun
+    from tap_mixpanel_export.sync.windows import Span
+
+logger = logging.getLogger("tap-mixpanel-export")
+
+_PREFIX = "TAP_MIXPANEL_EXPORT_"
+_STREAM = "events"
+# A plan without a width fits one hour of the project's quota, with wider windows for longer times;
+# wider ones than this fail often.
+_QUERIES = 60
+_WIDEST_DAYS = 30
+
+
+class Export:
+    """An export, described by the tap's own settings.
+
+    Args:
+        config: The settings, as in the tap's `config.json`.
+        columns: Names of the columns wanted besides `event_id` and `timestamp`; None for all.
+        quota: Shared with other exports; None for the one that `quota_file` names. Whoever has
+            opened it closes it.
+        env: Whether settings that `config` does not have are read from the environment
+            (`TAP_MIXPANEL_EXPORT_…`) and a file `.env`.
+
+    Raises:
+        SettingsError: All problems of the settings, in one message.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        quota: Quota | None = None,
+        env: bool = True,
+    ) -> None:
+        schema = json_schema()
+        properties = schema["properties"]
+        given = {**(read_environment(properties, _PREFIX) if env else {}), **(config or {})}
+        for sentence in ignored_settings(given, properties, _PREFIX, reads_environment=env):
+            logger.warning("%s", sentence)
+        agent = f"tap-mixpanel-export/{version('tap-mixpanel-export')}"
+        settings, problems = check_all(complete(given, properties), schema, agent)
+        if find_spec("pyarrow") is None:
+            problems = [*problems, "pyarrow is missing: pip install tap-mixpanel-export[arrow]"]
+        known = [] if settings is None else [c.name for c in settings.event_columns]
+        wanted = None if columns is None else dict.fromkeys(columns)
+        if settings is not None and wanted is not None:
+            known = [*known, "event_id", "timestamp", "properties"]
+            problems += [f"there is no column {name}" for name in wanted if name not in known]
+        if problems or settings is None:
+            raise SettingsError(problems)
+        for notice in settings.notices:
+            logger.warning("%s", notice)
+        self._settings = settings
+        self._columns = None if wanted is None else frozenset(wanted)
+        self._quota = quota
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the batches: times in UTC, microseconds; `properties` is JSON text."""
+        return self._encoder().schema
+
+    def plan(
+        self,
+        *,
+        days: int | None = None,
+        splits_per_day: int = 1,
+        now: datetime | None = None,
+    ) -> list[Window]:
+        """Cut the time from `start_date` to `end_date` into windows; sends nothing.
+
+        The windows are disjoint and leave out nothing, whoever reads them, in whichever order.
+
+        Args:
+            days: How many days a window has. By default as few as fit an hour of the project's
+                quota, 30 at most.
+            splits_per_day: Into how many windows a day is cut, by the time when Mixpanel processed
+                its events; only with windows of one day. Each asks for the whole day and keeps its
+                part: that spreads the work, and costs the transfer so many times.
+            now: The present; this machine's by default.
+
+        Raises:
+            ValueError: `days` or `splits_per_day` is below 1, or both are above it.
+        """
+        if days is not None and days < 1:
+            raise ValueError("days must be at least 1")
+        if splits_per_day < 1 or (splits_per_day > 1 and (days or 1) > 1):
+            raise ValueError("splits_per_day must be at least 1, and takes windows of one day")
+        span = self._settings.span(None)
+        present = now or datetime.now(timezone.utc)
+        first = span.day(span.start)
+        last = min(span.day(present), span.last_day or date.max)
+        total = (last - first).days + 1
+        width = (
+            1 if splits_per_day > 1 else days or max(1, min(-(-total // _QUERIES), _WIDEST_DAYS))
+        )
+        windows = [
+            Window(
+                first=at,
+                last=min(at + DAY * (width - 1), last),
+                start=max(span.start, span.day_start(at)),
+                end=span.upper,
+            )
+            for at in (first + DAY * offset for offset in range(0, max(total, 0), width))
+        ]
+        if splits_per_day == 1:
+            return windows
+        return [part for window in windows for part in self._split(window, splits_per_day)]
+
+    def _split(self, window: Window, parts: int) -> Iterator[Window]:
+        """Windows of one day, by processing time: most events are processed when they occur."""
+        start = to_milliseconds(start_of_day(window.first, self._settings.zone))
+        end = to_milliseconds(start_of_day(window.first + DAY, self._settings.zone))
+        cuts = [start + (end - start) * part // parts for part in range(1, parts)]
+        for part, (after, until) in enumerate(zip([None, *cuts], [*cuts, None], strict=True)):
+            yield Window(
+                window.first, window.last, window.start, window.end, after, until, part == 0
+            )
+
+    def read(self, state: Mapping[str, Any] | None = None) -> EventReader:
+        """Run the export as the tap does: look-back, new days, late events of older days.
+
+        Args:
+            state: That of an earlier reader or of the tap, in Singer's form; None for a first run.
+
+        Raises:
+            StateError: The state cannot be used.
+        """
+        held: dict[str, Any] = {"bookmarks": {_STREAM: {}}}
+        if state is not None:
+            taken = take_over(dict(state))
+            bookmarks = taken.state.get("bookmarks", {})
+            held = {**taken.state, "bookmarks": {**bookmarks}}
+            held["bookmarks"][_STREAM] = dict(bookmarks.get(_STREAM, {}))
+        entry = held["bookmarks"][_STREAM]
+        zone = self._settings.zone
+        bookmark = read_bookmark(entry, zone)
+        run = self._run(self._settings.span(bookmark))
+
+        def batches(reader: EventReader) -> Generator[pa.RecordBatch, None, None]:
+            with run:
+                for finished in run.windows():
+                    yield from finished.spool.records()
+                    if finished.bookmark is not None:
+                        write_bookmark(entry, finished.bookmark, zone)
+                        reader.state = deepcopy(held)
+
+        return EventReader(self.schema, batches, None if state is None else held, run.summary)
+
+    def read_window(self, window: Window) -> EventReader:
+        """Read one window, in halves if the whole cannot be had; there is no state.
+
+        Repeats are dropped within the window.
+
+        Args:
+            window: Of `plan`, here or in another process.
+        """
+        settings = self._settings
+        days = window.days
+        span = replace(
+            settings.span(None),
+            start=window.start or start_of_day(window.first, settings.zone),
+            start_is_given=True,
+            end=window.end or start_of_day(window.last + DAY, settings.zone),
+            end_is_day=True,
+            last_day=window.last,
+            first_days=days,
+            max_days=days,
+            bounds=ProcessedBounds(
+                window.processed_after, window.processed_until, window.with_unstamped
+            ),
+        )
+        # The days of the query are those of the window, whatever instants it begins and ends at.
+        run = self._run(span, concurrency=1)
+
+        def batches(_: EventReader) -> Generator[pa.RecordBatch, None, None]:
+            with run:
+                for finished in run.windows():
+                    yield from finished.spool.records()
+
+        return EventReader(self.schema, batches, None, run.summary)
+
+    def _encoder(self) -> ArrowEncoder:
+        # An extra, and half a second to import.
+        from tap_mixpanel_export.records.arrow import ArrowEncoder  # noqa: PLC0415
+
+        return ArrowEncoder(self._settings.event_columns, self._columns)
+
+    def _run(self, span: Span, concurrency: int | None = None) -> ExportRun:
+        from tap_mixpanel_export.records.arrow import ArrowSpool  # noqa: PLC0415 - see above
+
+        settings = self._settings
+        if concurrency is not None:
+            settings = msgspec.structs.replace(settings, max_concurrent_queries=concurrency)
+        encoder = self._encoder()
+
+        def make_records(event_filter: EventSelector) -> RecordMaker:
+            return RecordMaker(
+                settings.event_columns,
+                Instants(settings.zone, milliseconds=settings.time_in_ms),
+                selected=self._columns,
+                redaction=settings.redaction,
+                event_filter=event_filter,
+                encoder=encoder,
+            )
+
+        return make_run(settings, span, make_records, lambda: ArrowSpool(encoder), self._quota)
+
+
+def read_events(
+    start: date | str | None = None, end: date | str | None = None, **settings: Any
+) -> EventReader:
+    """Read events into a notebook or a script, once.
+
+    Args:
+        start: First day or instant; 30 days ago when there is none.
+        end: Last day (inclusive) or instant; now when there is none.
+        settings: Any of the tap's settings; what is missing comes from the environment.
+
+    Raises:
+        SettingsError: All problems of the settings, in one message.
+    """
+    times = {"start_date": start, "end_date": end}
+    texts = {name: str(value) for name, value in times.items() if value is not None}
+    return Export({**settings, **texts}).read()

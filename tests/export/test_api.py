@@ -1,0 +1,280 @@
+"""Exports in Python: the tap's run, and its windows one by one, as Arrow batches."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import threading
+from collections import Counter
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+from event_truth import expected_rows, parse
+from harness import config_for
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_mixpanel_export import Export, Window, read_events
+from tap_mixpanel_export.errors import ExportError, SettingsError, StateError
+from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
+
+pa = pytest.importorskip("pyarrow")
+
+NOW = datetime(2026, 1, 20, 12, tzinfo=timezone.utc)
+START = "2026-01-14"
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(clock=SandboxClock.fixed(NOW)) as sandbox:
+        yield sandbox
+
+
+def export_of(sandbox, **settings):
+    return Export(config_for(sandbox, **{"start_date": START, **settings}), env=False)
+
+
+def truth(sandbox):
+    since = datetime.fromisoformat(START).replace(tzinfo=timezone.utc)
+    rows = expected_rows(sandbox.visible()).items()
+    return {key: row for key, row in rows if row.instant >= since}
+
+
+def held(table):
+    """What a table of batches holds, by key."""
+    rows = {}
+    for row in table.to_pylist():
+        assert row["event_id"] not in rows
+        rows[row["event_id"]] = (
+            row["event_name"],
+            row["timestamp"].astimezone(timezone.utc),
+            parse(row["properties"]),
+        )
+    return rows
+
+
+def as_held(rows):
+    return {key: (row.event_name, row.instant, row.properties) for key, row in rows.items()}
+
+
+def test_reads_what_the_tap_would_write(sandbox) -> None:
+    with export_of(sandbox).read() as reader:
+        table = reader.read_all()
+    # Events without an insert id are never taken for repeats; none of these has a copy.
+    assert held(table) == as_held(truth(sandbox))
+    assert table.schema == export_of(sandbox).schema
+    assert reader.summary.records == table.num_rows
+    assert reader.state["bookmarks"]["events"]["replication_key_value"].startswith("2026-01-20")
+
+
+def test_goes_on_from_its_own_state_and_from_the_taps(sandbox) -> None:
+    reader = export_of(sandbox).read()
+    first = held(reader.read_all())
+    before = reader.state
+    sandbox.clock.advance(timedelta(hours=3))
+    second = export_of(sandbox).read(json.loads(json.dumps(before)))
+    again = held(second.read_all())
+    assert as_held(truth(sandbox)) == first | again
+    assert set(again) - set(first)
+    assert len(again) < len(first) / 4
+    # What was passed in is the caller's.
+    assert before == reader.state
+    assert second.state != before
+
+
+def test_the_state_moves_when_all_batches_of_a_window_were_taken(sandbox) -> None:
+    reader = export_of(sandbox, max_window_days=2).read()
+    taken: Counter[str] = Counter()
+    states = [reader.state]
+    for batch in reader:
+        if reader.state != states[-1]:
+            states.append(reader.state)
+            # Everything up to it has been taken.
+            done = reader.state["bookmarks"]["events"]["replication_key_value"]
+            known = {row["event_id"] for row in rows_before(sandbox, done)}
+            assert known <= set(taken)
+        taken.update(batch.column("event_id").to_pylist())
+    states.append(reader.state)
+    assert len(states) > 4
+    for state in states[1:]:
+        rest = export_of(sandbox, max_window_days=2).read(state)
+        taken_then = {
+            row["event_id"]
+            for row in rows_before(sandbox, state["bookmarks"]["events"]["replication_key_value"])
+        }
+        assert taken_then | set(held(rest.read_all())) == set(truth(sandbox))
+
+
+def rows_before(sandbox, instant):
+    until = datetime.fromisoformat(instant)
+    return [{"event_id": key} for key, row in truth(sandbox).items() if row.instant < until]
+
+
+@pytest.mark.parametrize("days", [1, 3, 30])
+def test_windows_are_read_one_by_one(sandbox, days) -> None:
+    export = export_of(sandbox)
+    windows = export.plan(days=days, now=NOW)
+    assert len(windows) == -(-7 // days)
+    assert sandbox.requests == []
+    parts = [held(export_of(sandbox).read_window(window).read_all()) for window in windows]
+    assert sum(map(len, parts)) == len(truth(sandbox))
+    assert {key: row for part in parts for key, row in part.items()} == as_held(truth(sandbox))
+    # One query a window.
+    assert len(sandbox.requests) == len(windows)
+
+
+def test_a_day_is_read_in_parts(sandbox) -> None:
+    export = export_of(sandbox)
+    windows = export.plan(splits_per_day=3, now=NOW)
+    assert len(windows) == 21
+    parts = [held(export.read_window(window).read_all()) for window in windows]
+    assert sum(1 for part in parts if part) > 10
+    # Copies of an event that were processed in different parts are in both: the newest counts.
+    assert {key for part in parts for key in part} == set(truth(sandbox))
+    total = sum(map(len, parts))
+    copies = sum(1 for _ in sandbox.visible())
+    assert len(truth(sandbox)) <= total <= copies
+
+
+def test_a_window_that_fails_is_read_in_halves() -> None:
+    with Sandbox(
+        clock=SandboxClock.fixed(NOW), faults=[Fault("status", day=date(2026, 1, 16), times=3)]
+    ) as faulty:
+        (window,) = export_of(faulty).plan(days=10, now=NOW)
+        table = export_of(faulty).read_window(window).read_all()
+        assert held(table) == as_held(truth(faulty))
+        assert len(faulty.requests) > 3
+
+
+def test_columns_and_settings_are_those_of_the_tap(sandbox) -> None:
+    config = config_for(
+        sandbox, start_date=START, columns=["$city", "plan"], hash_properties=["distinct_id"]
+    )
+    table = Export(config, columns=["city", "distinct_id"], env=False).read().read_all()
+    assert table.schema.names == ["event_id", "timestamp", "distinct_id", "city"]
+    assert any(table.column("city").to_pylist())
+    assert all(len(i) == 64 for i in table.column("distinct_id").to_pylist() if i is not None)
+
+
+def test_problems_are_told_at_once_and_before_any_request(sandbox) -> None:
+    config = config_for(sandbox, start_date="soon", lookback_days=-1)
+    with pytest.raises(SettingsError) as caught:
+        Export(config, columns=["nothing"], env=False)
+    assert "start_date" in str(caught.value)
+    assert "lookback_days" in str(caught.value)
+    with pytest.raises(SettingsError, match="no column nothing"):
+        Export(config_for(sandbox), columns=["nothing"], env=False)
+    with pytest.raises(StateError):
+        export_of(sandbox).read({"completed": {}})
+    assert sandbox.requests == []
+
+
+def test_settings_come_from_the_environment_too(sandbox, monkeypatch) -> None:
+    for name, value in config_for(sandbox).items():
+        monkeypatch.setenv(f"TAP_MIXPANEL_EXPORT_{name.upper()}", str(value))
+    table = read_events("2026-01-19", date(2026, 1, 19)).read_all()
+    days = {at.date() for at in table.column("timestamp").to_pylist()}
+    assert days == {date(2026, 1, 19)}
+
+
+def failing():
+    """Fails for good at the third window."""
+    fault = Fault("status", status=401, day=date(2026, 1, 16), times=None)
+    return Sandbox(clock=SandboxClock.fixed(NOW), faults=[fault])
+
+
+def test_an_error_in_mid_stream_is_an_error_to_every_reader() -> None:
+    duckdb = pytest.importorskip("duckdb")
+    polars = pytest.importorskip("polars")
+    ways = (
+        lambda reader: reader.read_all(),
+        lambda reader: polars.from_arrow(reader.to_reader()),
+        lambda reader: duckdb.from_arrow(reader.to_reader()).fetchall(),
+    )
+    for read in ways:
+        with failing() as sandbox:
+            reader = export_of(sandbox, max_window_days=1, max_concurrent_queries=1).read()
+            with pytest.raises(Exception, match="Mixpanel did not accept"):
+                read(reader)
+            # It does not look as if it had come to its end.
+            with pytest.raises(ExportError):
+                next(reader)
+
+
+def test_a_reader_that_is_left_early_leaves_nothing(sandbox) -> None:
+    before = threading.active_count()
+    reader = export_of(sandbox, max_window_days=1).read()
+    next(reader)
+    reader.close()
+    assert threading.active_count() <= before + sum(
+        thread.name.startswith("mixpanel-sandbox") for thread in threading.enumerate()
+    )
+    assert not [thread for thread in threading.enumerate() if thread.name == "download"]
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, tap_mixpanel_export as t; assert 'Export' in dir(t); t.Window; "
+        "print(sorted({'singer_sdk','pyarrow','pandas'} & set(sys.modules)))"
+    )
+    for what in (code, code.replace("t.Window", "t.Export")):
+        loaded = subprocess.run(
+            [sys.executable, "-c", what], capture_output=True, text=True, check=True
+        )
+        assert loaded.stdout.strip() == "[]"
+
+
+instants = st.datetimes(timezones=st.just(timezone.utc))
+windows = st.builds(
+    Window,
+    st.dates(),
+    st.dates(),
+    st.none() | instants,
+    st.none() | instants,
+    st.none() | st.integers(0, 2**45),
+    st.none() | st.integers(0, 2**45),
+    st.booleans(),
+)
+
+
+@given(windows)
+def test_windows_travel_as_json_and_pickle(window) -> None:
+    assert Window.from_dict(json.loads(json.dumps(window.to_dict()))) == window
+    assert pickle.loads(pickle.dumps(window)) == window  # noqa: S301 - its own
+    assert "secret" not in repr(window)
+
+
+def test_what_is_no_window_is_refused() -> None:
+    for value in ({}, {"first": "2026-01-01"}, {"first": 1, "last": 2}):
+        with pytest.raises(ValueError, match=r"window|isoformat"):
+            Window.from_dict(value)
+
+
+def test_plans_refuse_what_cannot_be(sandbox) -> None:
+    for arguments in ({"days": 0}, {"splits_per_day": 0}, {"days": 2, "splits_per_day": 2}):
+        with pytest.raises(ValueError, match="must be"):
+            export_of(sandbox).plan(**arguments)
+
+
+def test_a_legacy_project_has_the_same_days() -> None:
+    zone = "America/Los_Angeles"
+    with Sandbox(clock=SandboxClock.fixed(NOW), timezone=zone) as sandbox:
+        export = export_of(sandbox, project_timezone=zone)
+        whole = set(held(export.read().read_all()))
+        windows = export.plan(days=2, now=NOW)
+        parts = [set(held(export.read_window(window).read_all())) for window in windows]
+    assert set().union(*parts) == whole
+    assert sum(map(len, parts)) == len(whole)
+
+
+def test_an_event_at_an_instant_that_ends_a_run_is_in_it() -> None:
+    with Sandbox(
+        [Event.at(NOW - timedelta(days=1), insert_id="x")], clock=SandboxClock.fixed(NOW)
+    ) as sandbox:
+        end = (NOW - timedelta(days=1)).isoformat()
+        export = export_of(sandbox, end_date=end)
+        assert export.read().read_all().num_rows == 1
+        parts = [export.read_window(w).read_all().num_rows for w in export.plan(now=NOW)]
+        assert sum(parts) == 1
