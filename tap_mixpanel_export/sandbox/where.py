@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+import struct
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -98,6 +99,7 @@ class Dialect:
         defined: What `defined` gives, whatever the property.
         bits: Comparisons with the stamp take so many low bits of both numbers only.
         most: Comparisons with the stamp take larger numbers for this one.
+        single: Comparisons with the stamp have the precision of 32-bit floating point.
         knows_number: Whether `number` gives numbers; undefined otherwise.
     """
 
@@ -106,6 +108,7 @@ class Dialect:
     defined: bool | None = None
     bits: int | None = None
     most: int | None = None
+    single: bool = False
     knows_number: bool = True
 
     def reduced(self, value: object) -> object:
@@ -114,6 +117,9 @@ class Dialect:
             return value
         if self.bits is not None:
             return int(value) & ((1 << self.bits) - 1)
+        if self.single:
+            rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+            return rounded
         return value if self.most is None else min(value, self.most)
 
 

@@ -151,6 +151,11 @@ WHERE_MODES = {
         _in(Dialect(most=_MOST_31_BITS)),
         leaves_out=True,
     ),
+    "single_precision": WhereMode(
+        "compares numbers as 32-bit floating point: equal within two minutes",
+        _in(Dialect(single=True)),
+        leaves_out=True,
+    ),
     "defined": WhereMode(
         "takes every property for set", _in(Dialect(defined=True)), leaves_out=True
     ),

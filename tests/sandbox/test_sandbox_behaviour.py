@@ -62,6 +62,7 @@ EXPECTED = {
     "all_ignored": ALL,
     "nothing": set(),
     "31_bits_most": names(UNSTAMPED),
+    "single_precision": WANTED,
     "defined": names(LATE),
     "undefined": ALL,
     "wide_not": WANTED,
@@ -129,6 +130,19 @@ def test_31_bits_turn_round(sandbox, ask):
         sandbox.add([event])
         assert ("odd" in ask(f"{STAMP} > {number + more}")) is passes
         sandbox._project._days.clear()
+
+
+def test_single_precision_cannot_tell_two_minutes(sandbox, ask):
+    at = int(WATERMARK.timestamp() * 1000)
+    after = [
+        Event.at(WATERMARK, processed=WATERMARK + n * HOUR / 120, insert_id=f"{n}")
+        for n in range(1, 9)
+    ]
+    sandbox.add(after)
+    got = ask(f"{STAMP} > {at}")
+    sandbox.behaviour = Behaviour(where="single_precision")
+    left_out = got - ask(f"{STAMP} > {at}")
+    assert left_out in ({f"{n}" for n in range(1, last)} for last in (2, 3, 4, 5, 6))
 
 
 def test_wide_nots_reach_further():
