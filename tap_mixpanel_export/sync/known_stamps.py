@@ -39,6 +39,10 @@ class KnownStamps:
         stamp = self.entries[-1][1] if self.entries else 0
         return stamp or None
 
+    def is_among_newest(self, stamp: int) -> bool:
+        """Whether next to nothing that was ever seen is newer."""
+        return stamp in {at for _, at in self.entries[-NEWEST:]}
+
     def within(self, first: date, last: date) -> list[int]:
         """The stamps of events of some days, ascending; 0 for an event without a stamp."""
         return [stamp for day, stamp in self.entries if first <= day <= last]

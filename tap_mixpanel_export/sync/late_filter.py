@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge
+from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge, turn_of
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
-from tap_mixpanel_export.sync.windows import FilterProof, to_milliseconds
+from tap_mixpanel_export.sync.windows import FilterProof, Purpose, to_milliseconds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,7 +101,8 @@ class LateFilter:
             if self.proof is None or not self.is_trusted:
                 return
             age = present - self.proof.at
-            if not -_TOLERANCE <= age <= self._holds_for:
+            turns = {turn_of(to_milliseconds(at)) for at in (self.proof.at, present)}
+            if not -_TOLERANCE <= age <= self._holds_for or len(turns) > 1:
                 self._drop(f"its proof of {self.proof.at.isoformat()} is too old")
 
     def question(self, window: Window) -> Question:
@@ -115,17 +116,21 @@ class LateFilter:
                 self._drop("the state does not say what earlier runs have seen", window)
         if not self.is_trusted:
             raise FilterNotTrustedError
+        return self._question(window)
+
+    def _question(self, window: Window) -> Question:
         bound_ms = self.watermark_ms(window)
         known = self.known.within(window.first, window.last)
-        if newest := max(known, default=0):
-            # An honest answer holds at least one event that is known to be there.
+        newest = max(known, default=0)
+        # An honest answer holds at least one event that is known to be there. Of days long past the
+        # newest one that is known may be old, and have months of others come along.
+        if newest and (window.purpose is not Purpose.SWEEP or self.known.is_among_newest(newest)):
             bound_ms = min(bound_ms, newest - 1)
         return Question(bound_ms, frozenset(at for at in known if not at or at > bound_ms))
 
     def can_check(self, window: Window) -> bool:
         """Whether it would be noticed when a filtered answer of a window left out everything."""
-        known = self.known.within(window.first, window.last)
-        return self.is_trusted and (self.is_verified or bool(known))
+        return self.is_trusted and (self.is_verified or bool(self._question(window).known))
 
     def check_answer(self, window: Window, question: Question, observed: Observed) -> None:
         """Look at a filtered answer.
