@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.watermarks import Watermarks
-from tap_mixpanel_export.sync.windows import Bookmark, Purpose
+from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -97,6 +97,10 @@ class Checkpoints:
 
     def _advanced(self, end: datetime, watermark: datetime | None) -> Bookmark:
         span, before = self._span, self._bookmark
+        if watermark is None and span.bookmark is None:
+            # No clock can be trusted, and no event has told it: what comes up on these days later
+            # is late, whenever it was processed. Without one they would take the next run's.
+            watermark = EPOCH
         # What happens from the first request on may be missed by queries that ran before.
         done = min(end, self._clock.first)
         processed_before = watermark

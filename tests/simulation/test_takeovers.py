@@ -8,6 +8,8 @@ import pytest
 from harness import DAY, UTC, facts, instant
 from simulated import HOUR, MINUTE, Simulation
 
+from tap_mixpanel_export.sandbox import Behaviour
+
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.slow
@@ -96,3 +98,16 @@ def test_a_later_start_has_nothing_come_again_when_it_is_taken_back(simulation):
     got = simulation.run()
     assert min(days_of(simulation, got)) > NOON
     assert simulation.missing() == set()
+
+
+def test_a_first_run_that_cannot_tell_the_time_promises_nothing():
+    """It found no event, and no clock to trust: what comes in on those days later is late."""
+    with Simulation(NOON - 100 * DAY, NOON, behaviour=Behaviour(date="behind")) as simulation:
+        simulation.run()
+        simulation.sandbox.behaviour = Behaviour()
+        simulation.add(NOON - 50 * DAY, NOON + MINUTE)
+        simulation.add_all(NOON, NOON + 20 * DAY, DAY / 6)
+        for _ in simulation.run_every(DAY, 12):
+            pass
+        assert simulation.missing(before=simulation.oldest_watermark) == set()
+        assert simulation.oldest_watermark > NOON + MINUTE
