@@ -80,7 +80,9 @@ def test_killed_ten_times_a_backfill_loses_nothing_and_asks_for_little_again(san
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name
+)
 @pytest.mark.parametrize(
     "moment", ["at work", "in a silence", "before the first answer", "in a wait"]
 )
