@@ -196,6 +196,8 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "file_naming_scheme",
         "overwrite_behavior",
         "add_metadata_columns",
+        "aws_endpoint_override",
+        "cloud_provider",
         "max_batch_size",
         # Of dbt.
         "dbt_mixpanel",
