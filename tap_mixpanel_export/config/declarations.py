@@ -332,7 +332,8 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         _setting(
             "Request timeout",
-            "Seconds to connect, and of the longest silence between bytes.",
+            "Seconds to connect, of the longest silence between bytes, and in which 1 KB has to "
+            "come.",
             gt=0,
             le=86_400,
         ),
