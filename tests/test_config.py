@@ -234,9 +234,11 @@ def test_problems_of_the_mapping_name_line_and_field(tmp_path):
 
 def test_paths_may_begin_at_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
-    found = good(quota_file="~/quota", diagnostics_dir="bad")
-    assert found.quota_file == Path("/home/someone/quota")
-    assert found.diagnostics_dir == Path("bad")
+    found = good(quota_file="~/quota", diagnostics_dir="~/bad", report_dir="here")
+    # It may be a URL: what opens it reads the path.
+    assert found.quota_file == "~/quota"
+    assert found.diagnostics_dir == Path("/home/someone/bad")
+    assert found.report_dir == Path("here")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
+from tap_mixpanel_export.records.event_names import EventNames
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync import server_clock
@@ -116,6 +117,7 @@ def make_run(
         diagnostics_dir=settings.diagnostics_dir,
         stop=threading.Event(),
         make_spool=make_spool,
+        event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
     )
     return ExportRun(context, _options(settings), closes_quota=quota is None)
 

@@ -6,10 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _NAMES = re.compile(rb'"event"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+_MOST_TOLD = 20
 
 # Spellings that are remembered, so that none is read twice; names that were not asked for come only
 # from a service that does not filter, or from properties that are called `event`, too.
@@ -47,3 +51,15 @@ class EventNames:
     def unseen(self) -> list[str]:
         """Names that did not occur, in order."""
         return sorted(self._unseen)
+
+    def warning(self) -> str | None:
+        """What to say at the end of a run; None when all names occurred."""
+        unseen = self.unseen
+        if not unseen:
+            return None
+        told = ", ".join(f'"{printable(name)}"' for name in unseen[:_MOST_TOLD])
+        more = f" and {len(unseen) - _MOST_TOLD} more" if len(unseen) > _MOST_TOLD else ""
+        return (
+            f"event_names: no event of these days has the name {told}{more}; a wrong case or a "
+            "blank is the usual cause"
+        )

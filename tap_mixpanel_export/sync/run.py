@@ -177,6 +177,10 @@ class ExportRun:
                 summary.seen_late.count,
                 math.ceil(minutes),
             )
+        names, is_first = self._context.event_names, self._context.span.bookmark is None
+        # Later runs look for what is new: most names do not occur there.
+        if names is not None and is_first and (text := names.warning()):
+            logger.warning("%s", text)
         for column, count in sorted(summary.counts.conversion_warnings.items()):
             logger.warning(
                 "%d value(s) do not fit the type of column %s and are null there; `properties` "

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from harness import run_tap
 
 from tap_mixpanel_export.records.event_names import EventNames
+from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,27 @@ def test_what_is_remembered_is_bounded():
     assert len(names._spellings) == 1000
     names.look(b'{"event":"a"}')
     assert names.unseen == []
+
+
+def test_what_did_not_occur_is_told_in_bounds_and_without_control_characters():
+    names = EventNames(["b\x1b[0m", "a "])
+    assert '"a ", "b\\x1b[0m";' in names.warning()
+    names = EventNames(f"{number:03}" for number in range(500))
+    assert '"019" and 480 more;' in names.warning()
+    assert EventNames([]).warning() is None
+
+
+def test_a_first_run_says_which_named_events_it_did_not_meet(caplog):
+    now = datetime(2026, 3, 15, 12, tzinfo=timezone.utc)
+    events = [Event.at(now - timedelta(hours=n), "Sign up", insert_id=f"{n}") for n in range(1, 51)]
+    with Sandbox(events, clock=SandboxClock.fixed(now)) as sandbox:
+        settings = {"start_date": "2026-03-13", "event_names": ["Sign up", "sign up", "Left "]}
+        first = run_tap(sandbox, **settings)
+        assert len(first.records) == 50
+        told = [r.getMessage() for r in caplog.records if "event_names" in r.getMessage()]
+        assert len(told) == 1
+        assert 'the name "Left ", "sign up"; a wrong case' in told[0]
+        caplog.clear()
+        run_tap(sandbox, first.state(), **settings)
+        run_tap(sandbox, start_date="2026-03-13")
+        assert not [r for r in caplog.records if "event_names" in r.getMessage()]
