@@ -320,7 +320,7 @@ class Downloader:
         """The filtered response of a day, for comparison only."""
         late_filter, clock = self._context.late_filter, self._context.clock
         digest: EventDigest | None = None
-        where = self._where(Question(late_filter.watermark_ms(window)))
+        where = self._where(Question(late_filter.trial_ms(window)))
         for block in self._blocks(window, where, []):
             digest = digest or late_filter.start_digest(window, clock.first)
             digest.take(block)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge, turn_of
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
-from tap_mixpanel_export.sync.windows import FilterProof, Purpose, to_milliseconds
+from tap_mixpanel_export.sync.windows import DAY, FilterProof, Purpose, to_milliseconds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -176,7 +176,18 @@ class LateFilter:
 
     def start_digest(self, window: Window, present: datetime) -> EventDigest:
         """What a day's answers are compared by."""
-        return EventDigest(self.watermark_ms(window), to_milliseconds(present - self._span.delay))
+        return EventDigest(self.trial_ms(window), to_milliseconds(present - self._span.delay))
+
+    def trial_ms(self, window: Window) -> int:
+        """By which time of processing the filter is tried on a day: that of its watermark.
+
+        A day that was over before its watermark has next to nothing past it: it is tried by noon.
+        """
+        begin, end = (
+            to_milliseconds(self._span.day_start(day)) for day in (window.first, window.last + DAY)
+        )
+        watermark_ms = self.watermark_ms(window)
+        return watermark_ms if watermark_ms < end else (begin + end) // 2
 
     def conclude(self, filtered: EventDigest | None, whole: EventDigest, present: datetime) -> None:
         """Take both answers of a day.

@@ -95,6 +95,16 @@ def test_unproven_days_are_read_whole_and_chosen_from_here(sandbox):
     assert "filter_proof" not in second.bookmarks[-1]
 
 
+def test_a_day_that_was_over_proves_the_filter_too(sandbox):
+    """Runs that end with a day have no events of that day past the watermark."""
+    first = run(sandbox, end_date="2026-03-14")
+    sandbox.clock.advance(DAY)
+    sandbox.add([late(NOW - 3 * DAY, NOW + HOUR, "late")])
+    second = run(sandbox, first.state(), end_date="2026-03-15")
+    assert "filter_proof" in second.bookmarks[-1]
+    assert names(second) == ["late"]
+
+
 def test_one_line_says_which_way_a_run_goes_and_why(sandbox, caplog):
     caplog.set_level(logging.INFO)
 
