@@ -217,7 +217,8 @@ def test_sweeps_leave_the_last_tenth_of_the_hour_alone(sandbox):
     got = run(sandbox, state, max_window_days=30, max_queries_per_hour=20, **FROM)
     assert got.error is None
     assert got.waits == [] or max(got.waits) < 2
-    assert len(sandbox.requests) - asked == 18
+    # An answer without events is read twice: there must be room for it.
+    assert len(sandbox.requests) - asked in {17, 18}
     # The next run goes on where this one ended.
     marks = [mark for _, mark in got.bookmarks[-1]["watermarks"]]
     assert len(set(marks)) == 2
