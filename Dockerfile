@@ -19,7 +19,7 @@ RUN python3 -m venv /opt/tap \
     && SETUPTOOLS_SCM_PRETEND_VERSION="${VERSION}" /opt/tap/bin/pip install --no-cache-dir \
         --constraint constraints.txt ".[parquet]" \
     && mkdir /opt/bin \
-    && for command in tap-mixpanel-export map-mixpanel-xdm mixpanel-xdm mixpanel-sandbox; do \
+    && for command in tap-mixpanel-export map-mixpanel-xdm mixpanel-xdm mixpanel-export mixpanel-sandbox; do \
         ln -s "/opt/tap/bin/${command}" /opt/bin/; done \
     && ln -s /opt/meltano/bin/meltano /opt/bin/
 

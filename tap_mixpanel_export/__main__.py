@@ -32,6 +32,11 @@ def mixpanel_xdm() -> None:
     _run("mixpanel-xdm", _mapping_helper)
 
 
+def mixpanel_export() -> None:
+    """Run `mixpanel-export`."""
+    _run("mixpanel-export", _export)
+
+
 def mixpanel_sandbox() -> None:
     """Run `mixpanel-sandbox`."""
     _run("mixpanel-sandbox", _sandbox)
@@ -69,6 +74,13 @@ def _mapper() -> Command:
 def _mapping_helper() -> Command:
     from tap_mixpanel_export.cli import click_command  # noqa: PLC0415 - see above
     from tap_mixpanel_export.xdm.cli.commands import main as command  # noqa: PLC0415 - see above
+
+    return click_command(command)
+
+
+def _export() -> Command:
+    from tap_mixpanel_export.cli import click_command  # noqa: PLC0415 - see above
+    from tap_mixpanel_export.export.cli.commands import main as command  # noqa: PLC0415 - see above
 
     return click_command(command)
 

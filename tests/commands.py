@@ -26,6 +26,7 @@ PROGRAMS = {
     "tap-mixpanel-export": "main",
     "map-mixpanel-xdm": "map_mixpanel_xdm",
     "mixpanel-xdm": "mixpanel_xdm",
+    "mixpanel-export": "mixpanel_export",
     "mixpanel-sandbox": "mixpanel_sandbox",
 }
 

@@ -25,7 +25,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
 
 UV = BIN / "uv"
 PACKAGE = "tap_mixpanel_export"
-COMMANDS = ("tap-mixpanel-export", "map-mixpanel-xdm", "mixpanel-xdm", "mixpanel-sandbox")
+COMMANDS = (
+    "tap-mixpanel-export",
+    "map-mixpanel-xdm",
+    "mixpanel-xdm",
+    "mixpanel-export",
+    "mixpanel-sandbox",
+)
 
 
 LEFT_BEHIND = {

@@ -236,6 +236,7 @@ def test_options_in_the_text_are_those_of_the_commands():
         for name, *more in (
             ["mixpanel-sandbox"],
             ["mixpanel-xdm", "infer"],
+            ["mixpanel-export", "check"],
             ["tap-mixpanel-export"],
             ["meltano", "run"],
         )

@@ -137,6 +137,7 @@ class ExportClient:
         last: date,
         where: str | None,
         on_response: Callable[[Transfer], None],
+        limit: int | None = None,
     ) -> Generator[bytes, None, None]:
         """Ask for some days, and read the answer; twice where it could be cut unnoticed.
 
@@ -145,6 +146,7 @@ class ExportClient:
             last: Last day, inclusive.
             where: Segmentation expression.
             on_response: Called when the headers are there, whatever the status.
+            limit: At most so many events, any of those days. Such a sample is read once.
 
         Yields:
             Pieces of the text; empty ones while it is read again. It is whole only when the
@@ -155,9 +157,9 @@ class ExportClient:
             RateLimitedError: Too many queries (429).
             TransientError: Anything that can pass.
         """
-        with self._asked(first, last, where, on_response) as (response, transfer):
+        with self._asked(first, last, where, on_response, limit) as (response, transfer):
             pieces = self._text(response, transfer)
-            if transfer.has_end:
+            if transfer.has_end or limit is not None:
                 yield from pieces
             else:
                 lines = LineDigest()
@@ -165,7 +167,7 @@ class ExportClient:
                     lines.add(piece)
                     yield piece
         # A proxy that loses its service behind the headers may end the answer as if it were empty.
-        if transfer.has_end and transfer.received:
+        if limit is not None or (transfer.has_end and transfer.received):
             return
         digest = LineDigest().value() if transfer.has_end else lines.value()
         again = LineDigest()
@@ -181,7 +183,12 @@ class ExportClient:
 
     @contextmanager
     def _asked(
-        self, first: date, last: date, where: str | None, on_response: Callable[[Transfer], None]
+        self,
+        first: date,
+        last: date,
+        where: str | None,
+        on_response: Callable[[Transfer], None],
+        limit: int | None = None,
     ) -> Iterator[tuple[requests.Response, Transfer]]:
         """Send a query.
 
@@ -189,7 +196,7 @@ class ExportClient:
             The response of a query that is granted; its body is still to be read.
         """
         self._permit()
-        with self._send(first, last, where) as response:
+        with self._send(first, last, where, limit) as response:
             transfer = Transfer(
                 granted=response.status_code == requests.codes.ok,
                 server_time=server_time(response.headers.get("Date")),
@@ -201,7 +208,7 @@ class ExportClient:
             yield response, transfer
 
     def _send(
-        self, first: date, last: date, where: str | None
+        self, first: date, last: date, where: str | None, limit: int | None
     ) -> AbstractContextManager[requests.Response]:
         endpoint = self._endpoint
         parameters = {"from_date": first.isoformat(), "to_date": last.isoformat()}
@@ -213,6 +220,8 @@ class ExportClient:
             parameters["where"] = where
         if endpoint.time_in_ms:
             parameters["time_in_ms"] = "true"
+        if limit is not None:
+            parameters["limit"] = str(limit)
         proxy = proxy_for(endpoint.url)
         address = None if proxy is None else proxy.url
         try:

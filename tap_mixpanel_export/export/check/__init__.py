@@ -1,0 +1,1 @@
+"""What `mixpanel-export check` looks at before a run."""

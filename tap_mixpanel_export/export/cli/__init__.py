@@ -1,0 +1,1 @@
+"""`mixpanel-export`: for people and scripts without Singer."""

@@ -1,0 +1,112 @@
+"""The command `mixpanel-export`, with a subcommand for each thing to do without Singer."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from tap_mixpanel_export.api.quota import open_quota
+from tap_mixpanel_export.config import HOSTS
+from tap_mixpanel_export.export.check.checker import MOST_QUERIES, Checker, has_problem
+from tap_mixpanel_export.export.check.finding import Finding, note, ok, problem
+from tap_mixpanel_export.export.given import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_mixpanel_export.api.quota import Quota
+    from tap_mixpanel_export.config import ExportSettings
+    from tap_mixpanel_export.export.given import GivenSettings
+
+SETTINGS = "settings"
+
+config_option = click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="FILE|ENV",
+    help="Settings of the tap: JSON files, or ENV for environment variables (the default).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tap-mixpanel-export")
+def main() -> None:
+    """Export raw Mixpanel events without Singer: check the settings, plan a run."""
+
+
+@main.command()
+@config_option
+@json_option
+def check(configs: tuple[str, ...], *, as_json: bool) -> int:
+    """Tell what is wrong before a run does, with at most 6 small queries.
+
+    One line a finding: OK, a note, or a problem with what to do. Exit code 1 when there is a
+    problem.
+    """
+    return run_check(read_settings(configs), as_json=as_json)
+
+
+def run_check(
+    given: GivenSettings, *, as_json: bool = False, region_urls: dict[str, str] | None = None
+) -> int:
+    """Check settings, and print what is found.
+
+    Args:
+        given: The settings.
+        as_json: Whether for programs.
+        region_urls: The API's address in each region; those of Mixpanel when there are none.
+
+    Returns:
+        The exit code.
+    """
+    addresses = region_urls or {region: f"https://{host}/api/2.0" for region, host in HOSTS.items()}
+    findings: list[Finding] = []
+    say = findings.append if as_json else _printing(findings)
+    for finding in _of_settings(given):
+        say(finding)
+    queries = 0
+    if given.settings is not None:
+        settings = given.settings
+        with closing(_quota(settings)) as quota:
+            checker = Checker(settings, quota, addresses)
+            for finding in checker.run():
+                say(finding)
+            queries = checker.queries
+    failed = has_problem(findings)
+    if as_json:
+        told = [finding.to_dict() for finding in findings]
+        click.echo(json.dumps({"ok": not failed, "queries": queries, "findings": told}, indent=2))
+    else:
+        end = "with problems" if failed else "no problem"
+        click.echo(f"{end}; {queries} of the hour's queries sent ({MOST_QUERIES} at most)")
+    return int(failed)
+
+
+def _printing(findings: list[Finding]) -> Callable[[Finding], None]:
+    def say(finding: Finding) -> None:
+        findings.append(finding)
+        click.echo(str(finding))
+
+    return say
+
+
+def _of_settings(given: GivenSettings) -> Iterator[Finding]:
+    for text in given.problems:
+        yield problem(SETTINGS, text)
+    for text in given.notices:
+        yield note(SETTINGS, text)
+    if given.settings is not None:
+        yield ok(SETTINGS, "they can be used")
+
+
+def _quota(settings: ExportSettings) -> Quota:
+    return open_quota(
+        settings.quota_file,
+        max_per_hour=settings.max_queries_per_hour,
+        project=str(settings.project_id or ""),
+    )
