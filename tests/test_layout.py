@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE = "tap_mixpanel_export"
 FOLDER = ROOT / PACKAGE
 WAY = (
-    *("xdm", "api", "records", "output", "sync", "config", "export"),
+    *("xdm", "api", "records", "output", "sync", "config", "export", "dlt", "spark"),
     *("streams", "tap", "cli", "__main__"),
 )
 """Folders and files of the product: each may import those before it.
