@@ -237,6 +237,7 @@ def test_options_in_the_text_are_those_of_the_commands():
             ["mixpanel-sandbox"],
             ["mixpanel-xdm", "infer"],
             ["mixpanel-export", "check"],
+            ["mixpanel-export", "plan"],
             ["tap-mixpanel-export"],
             ["meltano", "run"],
         )

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tap_mixpanel_export.errors import ThreadError
 
@@ -22,6 +22,16 @@ logger = logging.getLogger("tap-mixpanel-export.download")
 # For all threads. An idle one ends at once; one that waits for the network may take its whole
 # timeout.
 _PATIENCE_SECONDS = 2.0
+
+
+class Downloads(Protocol):
+    """What gets windows for a scheduler."""
+
+    def submit(self, window: Window) -> Future[FinishedWindow]:
+        """Begin to download a window."""
+
+    def close(self) -> None:
+        """End all downloads."""
 
 
 class DownloadPool:

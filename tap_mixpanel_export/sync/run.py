@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tap_mixpanel_export.errors import DiagnosticsError, ExportError
+from tap_mixpanel_export.errors import DiagnosticsError, ExportError, StateError
 from tap_mixpanel_export.sync.lags import zone_advice
 from tap_mixpanel_export.sync.progress import ProgressReport
+from tap_mixpanel_export.sync.rehearsal import rehearse
 from tap_mixpanel_export.sync.report import RunReport
 from tap_mixpanel_export.sync.scheduler import Scheduler
 from tap_mixpanel_export.sync.summary import RunSummary
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.records.spool import Records
     from tap_mixpanel_export.sync.download import FinishedWindow, RunContext
+    from tap_mixpanel_export.sync.forecast import Forecast, Speed, UsualDay
 
 logger = logging.getLogger("tap-mixpanel-export.run")
 
@@ -85,9 +87,37 @@ class ExportRun:
         self._downloads = self._scheduler.run()
         self._open = ExitStack()
 
+    def forecast(self, usual: UsualDay | None = None, speed: Speed | None = None) -> Forecast:
+        """What the run would do, without a query.
+
+        Args:
+            usual: What days hold; without it, the least that can be.
+            speed: How fast answers come.
+
+        Raises:
+            StateError: The state is ahead of the clock.
+            QuotaFileError: The quota cannot be shared any more.
+        """
+        context, options = self._context, self._options
+        return rehearse(
+            context,
+            options.concurrency,
+            selection=options.selection,
+            usual=usual,
+            speed=speed,
+            used_queries=context.limiter.max_per_hour - context.limiter.left_in_hour(),
+        )
+
+    def _log_plan(self) -> None:
+        if logger.isEnabledFor(logging.INFO):
+            # What is wrong with the state ends the run where it is read.
+            with suppress(StateError):
+                logger.info("%s", self.forecast().sentence())
+
     def __enter__(self) -> Self:
         if self._closes_quota:
             self._open.enter_context(closing(self._context.limiter))
+        self._log_plan()
         self._open.enter_context(self._progress)
         self._open.enter_context(closing(self._downloads))
         return self

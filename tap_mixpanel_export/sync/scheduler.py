@@ -21,7 +21,7 @@ from tap_mixpanel_export.errors import (
 from tap_mixpanel_export.sync.download import Downloader
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError
 from tap_mixpanel_export.sync.planner import Planner
-from tap_mixpanel_export.sync.pool import DownloadPool
+from tap_mixpanel_export.sync.pool import DownloadPool, Downloads
 from tap_mixpanel_export.sync.state import Checkpoints
 from tap_mixpanel_export.sync.windows import Purpose
 
@@ -67,6 +67,7 @@ class Scheduler:
             included: it bounds the disk space.
         selection: Fingerprint of the settings that say which events are exported.
         on_tick: Called about once a second while a run waits.
+        make_pool: Gives what downloads; threads that ask the service when it is missing.
     """
 
     def __init__(
@@ -75,8 +76,12 @@ class Scheduler:
         concurrency: int,
         selection: str | None = None,
         on_tick: Callable[[], None] = lambda: None,
+        make_pool: Callable[[], Downloads] | None = None,
     ) -> None:
         self._context = context
+        self._make_pool = make_pool or (
+            lambda: DownloadPool(lambda: Downloader(context), concurrency, context.stop)
+        )
         self._span = context.span
         self._concurrency = concurrency
         self._on_tick = on_tick
@@ -107,9 +112,7 @@ class Scheduler:
         if first is None:
             return
         try:
-            with closing(
-                DownloadPool(lambda: Downloader(context), self._concurrency, context.stop)
-            ) as pool:
+            with closing(self._make_pool()) as pool:
                 self._submit(pool, first)
                 self._wait_for_grant(pool)
                 self._check_bookmark()
@@ -120,7 +123,7 @@ class Scheduler:
         finally:
             self._discard()
 
-    def _wait_for_grant(self, pool: DownloadPool) -> None:
+    def _wait_for_grant(self, pool: Downloads) -> None:
         """Wait until the service grants a first export.
 
         The plan and the watermark rest on its time, and no quota is spent on more queries before
@@ -160,7 +163,7 @@ class Scheduler:
                     "state, or start without a state"
                 )
 
-    def _in_order(self, pool: DownloadPool) -> Iterator[FinishedWindow]:
+    def _in_order(self, pool: Downloads) -> Iterator[FinishedWindow]:
         while True:
             self._fill(pool)
             if not self._in_flight:
@@ -203,7 +206,7 @@ class Scheduler:
         way = "only what is new is asked for" if late_filter.is_trusted else "days are read whole"
         logger.info("filter for late events %s; %s", late_filter.outcome, way)
 
-    def _retry(self, pool: DownloadPool, window: Window, error: BaseException) -> None:
+    def _retry(self, pool: Downloads, window: Window, error: BaseException) -> None:
         """Download a window that failed in another way, if there is one.
 
         Raises:
@@ -224,7 +227,7 @@ class Scheduler:
         submitted = [(half, pool.submit(half)) for half in halves]
         self._in_flight.extendleft(reversed(submitted))
 
-    def _fill(self, pool: DownloadPool) -> None:
+    def _fill(self, pool: Downloads) -> None:
         most = self._concurrency
         if self._planner.growing:
             most = min(most, _IN_FLIGHT_WHILE_GROWING)
@@ -242,10 +245,10 @@ class Scheduler:
             is_settled=self._is_settled,
         )
 
-    def _submit(self, pool: DownloadPool, window: Window) -> None:
+    def _submit(self, pool: Downloads, window: Window) -> None:
         self._in_flight.append((window, pool.submit(window)))
 
-    def _sweeps(self, pool: DownloadPool) -> Iterator[FinishedWindow]:
+    def _sweeps(self, pool: Downloads) -> Iterator[FinishedWindow]:
         """Ask older days for late events, as many as are due.
 
         What fails here fails nothing else, and is asked for by the next run.

@@ -40,8 +40,9 @@ from tap_mixpanel_export.export.inquiry import (
     NoQueryLeftError,
     QuotaUsedUpError,
 )
+from tap_mixpanel_export.export.plan.planning import imagined_run
 from tap_mixpanel_export.sync import server_clock
-from tap_mixpanel_export.sync.planner import TARGET_BYTES
+from tap_mixpanel_export.sync.forecast import UsualDay
 from tap_mixpanel_export.sync.windows import DAY, to_milliseconds
 
 if TYPE_CHECKING:
@@ -63,9 +64,6 @@ QUOTA = "quota"
 
 _MOST_BYTES = 8 * 1024 * 1024
 _SAMPLED_EVENTS = 1000
-# A spool keeps about a quarter of the text, and 28 bytes an event.
-_SPOOLED_SHARE = 0.25
-_SPOOLED_BYTES_OF_EVENT = 28
 
 # What a refusal is about.
 _TOPICS: tuple[tuple[type[ExportError], str], ...] = (
@@ -103,6 +101,7 @@ class Checker:
     ) -> None:
         self._settings = settings
         self._addresses = addresses
+        self._quota = quota
         endpoint = settings.endpoint
         if settings.api_url is None:
             endpoint = replace(endpoint, url=addresses[settings.region])
@@ -320,11 +319,11 @@ class Checker:
         concurrency = self._settings.max_concurrent_queries
         if day is None or not day.sample.events:
             return disk_finding(0, concurrency)
-        sample, received = day.sample, max(day.reply.received, 1)
-        of_day = sample.text_bytes * _SPOOLED_SHARE + sample.events * _SPOOLED_BYTES_OF_EVENT
-        # Windows grow towards a size, but have a day at least.
-        days = max(1.0, min(TARGET_BYTES / received, self._settings.max_window_days))
-        return disk_finding(of_day * days * concurrency, concurrency)
+        sample = day.sample
+        usual = UsualDay(sample.events, day.reply.received, sample.text_bytes)
+        # Of a first run: later ones take less.
+        run = imagined_run(self._settings, None, self._quota)
+        return disk_finding(run.forecast(usual).disk_bytes, concurrency)
 
     @property
     def _project(self) -> str:

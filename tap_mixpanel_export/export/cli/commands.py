@@ -10,9 +10,13 @@ import click
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.config import HOSTS
+from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.export.check.checker import MOST_QUERIES, Checker, has_problem
 from tap_mixpanel_export.export.check.finding import Finding, note, ok, problem
-from tap_mixpanel_export.export.given import read_settings
+from tap_mixpanel_export.export.given import read_settings, read_state
+from tap_mixpanel_export.export.plan.planning import make_plan
+from tap_mixpanel_export.export.plan.probe import probe
+from tap_mixpanel_export.export.plan.table import plan_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +89,30 @@ def run_check(
         end = "with problems" if failed else "no problem"
         click.echo(f"{end}; {queries} of the hour's queries sent ({MOST_QUERIES} at most)")
     return int(failed)
+
+
+@main.command()
+@config_option
+@click.option("--state", metavar="FILE", help="State of an earlier run. Default: a first run.")
+@click.option("--no-probe", is_flag=True, help="Send no query: the least that a run can be.")
+@json_option
+def plan(configs: tuple[str, ...], state: str | None, *, no_probe: bool, as_json: bool) -> int:
+    """Tell what a run would do, without doing it.
+
+    Windows and queries, time under the quota, and, from one small query, how many events and bytes.
+    """
+    given = read_settings(configs)
+    if given.settings is None:
+        raise SettingsError(given.problems)
+    for notice in given.notices:
+        click.echo(f"note: {notice}", err=True)
+    settings = given.settings
+    bookmark = read_state(state, settings.zone)
+    with closing(_quota(settings)) as quota:
+        probed = None if no_probe else probe(settings, quota)
+        planned = make_plan(settings, bookmark, quota, probed)
+    click.echo(json.dumps(planned.to_dict(), indent=2) if as_json else plan_text(planned))
+    return 0
 
 
 def _printing(findings: list[Finding]) -> Callable[[Finding], None]:

@@ -1,0 +1,1 @@
+"""What `mixpanel-export plan` says of a run before it is run."""

@@ -1,0 +1,123 @@
+"""One day, asked for to learn how much a day holds and how fast it comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.export.inquiry import DayRange, Inquiry
+from tap_mixpanel_export.sync import server_clock
+from tap_mixpanel_export.sync.forecast import Speed, UsualDay
+from tap_mixpanel_export.sync.planner import TARGET_BYTES
+from tap_mixpanel_export.sync.windows import DAY
+
+if TYPE_CHECKING:
+    from tap_mixpanel_export.api.quota import Quota
+    from tap_mixpanel_export.config import ExportSettings
+
+# A larger day is a window of its own, however large it is.
+_MOST_BYTES = TARGET_BYTES // 2
+# Two for a day without events, which is read twice, and one for the month around it.
+_MOST_QUERIES = 3
+_MONTH_DAYS = 30
+_SAMPLED_EVENTS = 1000
+_STAMP = b'"mp_processing_time_ms"'
+# What comes faster than a clock can tell.
+_LEAST_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe told.
+
+    Attributes:
+        days: The days that were asked for.
+        events: How many events came.
+        received: Bytes as transferred.
+        queries: How many queries it took.
+        is_least: Whether the days hold more than was read.
+        usual: What a day holds.
+        speed: How fast answers come.
+    """
+
+    days: DayRange
+    events: int
+    received: int
+    queries: int
+    is_least: bool
+    usual: UsualDay
+    speed: Speed
+
+    def to_dict(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "from": self.days.first.isoformat(),
+            "to": self.days.last.isoformat(),
+            "events": self.events,
+            "bytes": self.received,
+            "queries": self.queries,
+            "isLeast": self.is_least,
+        }
+
+
+class _Lines:
+    """Counts events and their bytes."""
+
+    def __init__(self) -> None:
+        self.events = self.text = self.stamped = 0
+
+    def take(self, block: bytes) -> None:
+        self.events += block.count(b"\n") + (not block.endswith(b"\n"))
+        self.stamped += block.count(_STAMP)
+        self.text += len(block)
+
+    @property
+    def unstamped(self) -> int:
+        return max(0, self.events - self.stamped)
+
+
+def probe(settings: ExportSettings, quota: Quota) -> Probed:
+    """Ask for the last day that is over; when it has no events, for some of the month before it.
+
+    Args:
+        settings: Say what is asked for.
+        quota: The project's.
+
+    Raises:
+        ExportError: The service does not grant it.
+    """
+    inquiry = Inquiry(settings.endpoint, quota, most_queries=_MOST_QUERIES, most_bytes=_MOST_BYTES)
+    span = settings.test_span(server_clock.machine_now())
+    day = span.day(span.start)
+    days, limit = DayRange(day, day), None
+    lines = _Lines()
+    reply = inquiry.ask(days, lines.take, where=settings.where, event_names=settings.event_names)
+    is_least = reply.is_cut
+    if not lines.events:
+        first = settings.span(None).day(settings.start)
+        days = DayRange(min(day, max(first, day - DAY * (_MONTH_DAYS - 1))), day)
+        limit = _SAMPLED_EVENTS
+        reply = inquiry.ask(
+            days,
+            lines.take,
+            where=settings.where,
+            event_names=settings.event_names,
+            limit=limit,
+        )
+        is_least = reply.is_cut or lines.events >= limit
+    count = (days.last - days.first) // DAY + 1
+    seconds = max(reply.seconds - reply.first_seconds, _LEAST_SECONDS)
+    return Probed(
+        days=days,
+        events=lines.events,
+        received=reply.received,
+        queries=inquiry.queries,
+        is_least=is_least,
+        usual=UsualDay(
+            lines.events / count,
+            reply.received / count,
+            lines.text / count,
+            lines.unstamped / count,
+        ),
+        speed=Speed(reply.first_seconds, max(reply.received, 1) / seconds),
+    )
