@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from hashlib import sha256
 from itertools import compress
-from operator import attrgetter, methodcaller
+from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import encode, levels_exceed
+from tap_mixpanel_export.json_text import encode
 from tap_mixpanel_export.records.event_filter import NOTHING_SKIPPED
 from tap_mixpanel_export.records.parsing import (
     ABSENT,
-    HALF_OF_LEVELS,
-    MAX_LEVELS,
     find_all_properties,
     lines_decoder,
     properties_decoder,
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 _properties_of = attrgetter("properties")
 _name_of = attrgetter("event")
-_lists_in = methodcaller("count", b"[")
 _values_of = msgspec.structs.astuple
 _QUOTE = ord('"')
 _TEXT_STARTS = frozenset(b'"n')
@@ -137,9 +134,11 @@ class BlockMaker:
         Returns:
             The records of the events to write; None when a line is not a usual one.
         """
-        lines = _lines_of(text)
+        lines = text.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
         try:
-            events = self._events(text) if lines else []
+            events = self._events(text)
         except (msgspec.MsgspecError, RecursionError):
             return None
         # With the usual layout, as many events as lines are one on each.
@@ -305,18 +304,6 @@ class BlockMaker:
         if value is None or value is ABSENT:
             return value
         return self._convert(column, bytes(value) if type(value) is Raw else encode(value))
-
-
-def _lines_of(text: bytes) -> list[bytes]:
-    """The lines of a block; none when lists are nested too deeply in one of them."""
-    lines = text.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    is_deep = b"[" in text and any(
-        count > HALF_OF_LEVELS and levels_exceed(line, MAX_LEVELS)
-        for line, count in zip(lines, map(_lists_in, lines), strict=True)
-    )
-    return [] if is_deep else lines
 
 
 def _kind(name: str, kinds: Sequence[Any]) -> Any:

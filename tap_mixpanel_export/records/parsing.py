@@ -23,8 +23,8 @@ MAX_LEVELS = 200
 """How deep a line may be nested, its own object included. Mixpanel's own events have five levels;
 every supported Python reads twice as many as these."""
 
-HALF_OF_LEVELS = MAX_LEVELS // 2
-"""With no more objects and no more lists than that, a line is surely not nested too deeply."""
+_HALF_OF_LEVELS = MAX_LEVELS // 2
+"""With fewer objects and fewer lists than that, a line is surely not nested too deeply."""
 
 ABSENT = Raw(b"null")
 """Stands for a property that an event does not have; told from an exported null by identity."""
@@ -173,8 +173,8 @@ def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[
             more bytes than that.
 
     Returns:
-        The indices; fewer than lines when a line is not laid out as Mixpanel does it, or has so
-        many objects in each other that it may be nested too deeply.
+        The indices; fewer than lines when a line is not laid out as Mixpanel does it, or is nested
+        too deeply.
     """
     return [
         at + _TO_PROPERTIES
@@ -194,10 +194,29 @@ def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[
                     line.rfind(_PROPERTIES) == at + _TO_MEMBER
                     or _is_one_value(line[at + _TO_PROPERTIES : -1])
                 )
-                and (line.count(b"{") <= HALF_OF_LEVELS or not levels_exceed(line, MAX_LEVELS))
+                and not _is_deep(line, b"{", at + _TO_PROPERTIES + 1)
             )
         )
+        # As a rule there is one list or none: two looks for one character find that out.
+        and (line.rfind(b"[") == line.find(b"[") or not _is_deep(line, b"["))
     ]
+
+
+def _is_deep(line: bytes, bracket: bytes, start: int = 0) -> bool:
+    """Whether a line is nested too deeply, if it is because of objects or lists from there on.
+
+    Args:
+        line: A whole line.
+        bracket: What such an object or list begins with.
+        start: Where to look.
+    """
+    first, last = line.find(bracket, start), line.rfind(bracket, start)
+    # To count takes Python ten times as long as to find.
+    return (
+        last - first >= _HALF_OF_LEVELS
+        and line.count(bracket, first, last + 1) >= _HALF_OF_LEVELS
+        and levels_exceed(line, MAX_LEVELS)
+    )
 
 
 def _is_one_value(text: bytes) -> bool:
