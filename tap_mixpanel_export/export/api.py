@@ -6,21 +6,14 @@ import logging
 from copy import deepcopy
 from dataclasses import replace
 from datetime import date, datetime, timezone
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_mixpanel_export.config import (
-    check_all,
-    complete,
-    ignored_settings,
-    json_schema,
-    read_environment,
-)
 from tap_mixpanel_export.config.run import make_run
 from tap_mixpanel_export.errors import SettingsError
+from tap_mixpanel_export.export.given import check_given, environment_settings
 from tap_mixpanel_export.export.reader import EventReader
 from tap_mixpanel_export.export.window import Window
 from tap_mixpanel_export.records.records import RecordMaker
@@ -42,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-mixpanel-export")
 
-_PREFIX = "TAP_MIXPANEL_EXPORT_"
 _STREAM = "events"
 # A plan without a width fits one hour of the project's quota, with wider windows for longer times;
 # wider ones than this fail often.
@@ -73,13 +65,9 @@ class Export:
         quota: Quota | None = None,
         env: bool = True,
     ) -> None:
-        schema = json_schema()
-        properties = schema["properties"]
-        given = {**(read_environment(properties, _PREFIX) if env else {}), **(config or {})}
-        for sentence in ignored_settings(given, properties, _PREFIX, reads_environment=env):
-            logger.warning("%s", sentence)
-        agent = f"tap-mixpanel-export/{version('tap-mixpanel-export')}"
-        settings, problems = check_all(complete(given, properties), schema, agent)
+        given = {**(environment_settings() if env else {}), **(config or {})}
+        checked = check_given(given, reads_environment=env)
+        settings, problems = checked.settings, checked.problems
         if find_spec("pyarrow") is None:
             problems = [*problems, "pyarrow is missing: pip install tap-mixpanel-export[arrow]"]
         known = [] if settings is None else [c.name for c in settings.event_columns]
@@ -89,7 +77,7 @@ class Export:
             problems += [f"there is no column {name}" for name in wanted if name not in known]
         if problems or settings is None:
             raise SettingsError(problems)
-        for notice in settings.notices:
+        for notice in checked.notices:
             logger.warning("%s", notice)
         self._settings = settings
         self._columns = None if wanted is None else frozenset(wanted)

@@ -21,7 +21,7 @@ from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import tzinfo
 
     from tap_mixpanel_export.sync.windows import Bookmark
@@ -72,17 +72,47 @@ def read_settings(configs: Iterable[str]) -> GivenSettings:
     Raises:
         ExportError: A file cannot be read, or is no JSON object.
     """
+    given, reads_environment = merge_settings(configs)
+    return check_given(given, reads_environment=reads_environment)
+
+
+def merge_settings(configs: Iterable[str]) -> tuple[dict[str, Any], bool]:
+    """Read settings from files and the environment.
+
+    Args:
+        configs: As of `read_settings`.
+
+    Returns:
+        The settings, unchecked, and whether the environment was read.
+
+    Raises:
+        ExportError: A file cannot be read, or is no JSON object.
+    """
     places = list(configs) or [ENVIRONMENT]
-    reads_environment = ENVIRONMENT in places
-    schema = json_schema()
-    properties = {**SDK_SETTINGS, **schema["properties"]}
-    schema = {**schema, "properties": properties}
     given: dict[str, Any] = {}
     for place in places:
         if place != ENVIRONMENT:
             given |= read_json_object("--config", place)
-    if reads_environment:
-        given |= read_environment(properties, _PREFIX)
+    if ENVIRONMENT in places:
+        given |= environment_settings()
+    return given, ENVIRONMENT in places
+
+
+def environment_settings() -> dict[str, Any]:
+    """The settings that the environment, or a file `.env`, has."""
+    return read_environment({**SDK_SETTINGS, **json_schema()["properties"]}, _PREFIX)
+
+
+def check_given(given: Mapping[str, Any], *, reads_environment: bool) -> GivenSettings:
+    """Check settings.
+
+    Args:
+        given: The settings.
+        reads_environment: Whether those of the environment are among them.
+    """
+    schema = json_schema()
+    properties = {**SDK_SETTINGS, **schema["properties"]}
+    schema = {**schema, "properties": properties}
     ignored = ignored_settings(given, properties, _PREFIX, reads_environment=reads_environment)
     agent = f"{_PROGRAM}/{version(_PROGRAM)}"
     settings, problems = check_all(complete(given, properties), schema, agent)

@@ -13,6 +13,7 @@ from tap_mixpanel_export.config import HOSTS
 from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.export.check.checker import MOST_QUERIES, Checker, has_problem
 from tap_mixpanel_export.export.check.finding import Finding, note, ok, problem
+from tap_mixpanel_export.export.cli.reading import read
 from tap_mixpanel_export.export.given import read_settings, read_state
 from tap_mixpanel_export.export.plan.planning import make_plan
 from tap_mixpanel_export.export.plan.probe import probe
@@ -40,7 +41,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For programs
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tap-mixpanel-export")
 def main() -> None:
-    """Export raw Mixpanel events without Singer: check the settings, plan a run."""
+    """Export raw Mixpanel events without Singer: check the settings, read events."""
+
+
+main.add_command(read)
 
 
 @main.command()
