@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 PACKAGE = "tap_mixpanel_export"
 FOLDER = ROOT / PACKAGE
 WAY = (
-    *("xdm", "api", "records", "output", "sync", "config", "export", "dlt", "spark"),
+    *("xdm", "api", "records", "output", "sync", "report", "config"),
+    *("export", "dlt", "spark"),
     *("streams", "tap", "cli", "__main__"),
 )
 """Folders and files of the product: each may import those before it.

@@ -308,8 +308,8 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         _setting(
             "Report folder",
-            "Write `run.json` and `run.html` there at the end of a run: what came, what was "
-            "left out, and events per day.",
+            "Tell there what runs did: `index.html`, a page over the last 60; `run.json` of the "
+            "last one; and under `runs/` one for each.",
         ),
     ] = None
     batch_compression_level: Annotated[

@@ -7,13 +7,19 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
 from tap_mixpanel_export.records.event_names import EventNames
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.records.survey import Survey
+from tap_mixpanel_export.report.document import Project, RunDocument
+from tap_mixpanel_export.report.recorder import RunReport
 from tap_mixpanel_export.sync import server_clock
-from tap_mixpanel_export.sync.download import RunContext
+from tap_mixpanel_export.sync.activity import Activity
+from tap_mixpanel_export.sync.context import RunContext
 from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
 from tap_mixpanel_export.sync.run import ExportRun, RunOptions
 from tap_mixpanel_export.timezones import Instants
@@ -51,9 +57,12 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
 
     Raises:
         QuotaFileError: The quota cannot be shared by what `quota_file` names.
-        ReportError: The report's folder cannot be made.
     """
-    span = settings.test_span(server_clock.machine_now()) if is_test else settings.span(bookmark)
+    span = settings.span(bookmark)
+    if is_test:
+        span = settings.test_span(server_clock.machine_now())
+        # What it finds is said, and is no run.
+        settings = msgspec.structs.replace(settings, report_dir=None)
 
     def make_records(event_filter: EventSelector) -> RecordMaker:
         return RecordMaker(
@@ -86,18 +95,21 @@ def make_run(
 
     Raises:
         QuotaFileError: The quota cannot be shared by what `quota_file` names.
-        ReportError: The report's folder cannot be made.
     """
     if span.bookmark is not None and (notice := settings.choice_notice(span.bookmark)):
         logger.warning("%s", notice)
     endpoint = settings.endpoint
+    activity = Activity()
+
+    def on_wait(seconds: float, cause: str) -> None:
+        activity.wait(seconds, cause)
+        logger.info("waiting %.0f s, %s, for %s", seconds, until(seconds), cause)
+
     limiter = quota or open_quota(
         settings.quota_file,
         max_per_hour=settings.max_queries_per_hour,
         project=str(endpoint.project_id or ""),
-        on_wait=lambda seconds, cause: logger.info(
-            "waiting %.0f s, %s, for %s", seconds, until(seconds), cause
-        ),
+        on_wait=on_wait,
     )
     context = RunContext(
         endpoint=endpoint,
@@ -118,8 +130,30 @@ def make_run(
         stop=threading.Event(),
         make_spool=make_spool,
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
+        activity=activity,
+        survey=None if settings.report_dir is None else _survey(settings),
     )
-    return ExportRun(context, _options(settings), closes_quota=quota is None)
+    return ExportRun(
+        context, _options(settings), _report(settings, context), closes_quota=quota is None
+    )
+
+
+def _survey(settings: ExportSettings) -> Survey:
+    columns = {column.path[0] for column in settings.event_columns if column.path}
+    redaction = settings.redaction
+    return Survey(columns | (frozenset() if redaction is None else redaction.names))
+
+
+def _report(settings: ExportSettings, context: RunContext) -> RunReport | None:
+    """What writes the report of a run; None when there is to be none."""
+    if settings.report_dir is None or context.survey is None:
+        return None
+    endpoint, bookmark = context.endpoint, context.span.bookmark
+    project = Project(endpoint.project_id, settings.region, settings.project_timezone or "UTC")
+    document = RunDocument(
+        project, context.activity, context.survey, None if bookmark is None else bookmark.done
+    )
+    return RunReport(settings.report_dir, document, context.activity)
 
 
 def _options(settings: ExportSettings) -> RunOptions:
@@ -128,7 +162,6 @@ def _options(settings: ExportSettings) -> RunOptions:
         max_queries_per_hour=settings.max_queries_per_hour,
         selection=settings.selection,
         error_threshold_percent=settings.error_threshold_percent,
-        report_dir=settings.report_dir,
         zone=settings.zone,
         project_timezone=settings.project_timezone,
     )

@@ -28,6 +28,16 @@ _QUOTE = ord('"')
 _DIGITS = 20
 _NESTED = b"{["
 
+_KINDS = {
+    b'"': "text",
+    b"{": "an object",
+    b"[": "a list",
+    b"t": "a boolean",
+    b"f": "a boolean",
+    b"n": "null",
+}
+"""Kinds of JSON values in words, by their first character; all others are numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnValue:
@@ -39,6 +49,8 @@ class ColumnValue:
         make: Gives the column's text for the property's text.
         is_text: Whether any JSON string is a value of it.
         kind: Type by which msgspec checks the property, None for not at all.
+        expected: What it takes, in words.
+        inner_path: Where in the property its value is.
     """
 
     name: str
@@ -46,6 +58,8 @@ class ColumnValue:
     make: Callable[[bytes], ValueText]
     is_text: bool
     kind: Any
+    expected: str
+    inner_path: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, column: Column, wanted: Sequence[str]) -> ColumnValue:
@@ -62,7 +76,18 @@ class ColumnValue:
             make=value_maker(column.field, column.path[1:]),
             is_text=is_plain_text(column.field) and (is_whole or not column.path),
             kind=checked_type(column.field) if is_whole else None,
+            expected=column.field.type.label,
+            inner_path=column.path[1:],
         )
+
+    def misfit(self, text: bytes) -> str:
+        """What kind of value met what type, in words that tell nothing of the value.
+
+        Args:
+            text: The property's, which gives no value of the column.
+        """
+        inner = _descend(text, self.inner_path) or NULL
+        return f"{_KINDS.get(inner[:1], 'a number')} where the type is {self.expected}"
 
 
 def value_maker(field: XdmField, path: tuple[str, ...]) -> Callable[[bytes], ValueText]:

@@ -113,6 +113,8 @@ class RecordMaker:
         """Makes the records of usual lines."""
         self.conversion_warnings: Counter[str] = Counter()
         """Values that became null because they do not fit their column, by column."""
+        self.conversion_kinds: Counter[tuple[str, str]] = Counter()
+        """The same by column, and what kind of value met what type."""
 
     def make_line(self, line: bytes) -> Record | Skip:
         """Make the record of any line, value by value.
@@ -182,6 +184,7 @@ class RecordMaker:
             return Raw(column.make(text))
         except ConversionError:
             self.conversion_warnings[column.name] += 1
+            self.conversion_kinds[column.name, column.misfit(text)] += 1
             return ABSENT
 
     def _render_fraction(self, time: bytes) -> tuple[bytes, int]:

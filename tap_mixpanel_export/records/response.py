@@ -15,6 +15,7 @@ from tap_mixpanel_export.records.duplicates import Duplicates
 from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.fast import RecordBlock
 from tap_mixpanel_export.records.parsing import Malformed, NotAnEventError
+from tap_mixpanel_export.records.survey import DayTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.records.malformed import MalformedLines
     from tap_mixpanel_export.records.records import RecordMaker
     from tap_mixpanel_export.records.spool import WindowSpool
+    from tap_mixpanel_export.records.survey import WindowTally
 
 # A device's clock can be ahead, and is corrected only when it is ahead by more.
 _CLOCK_TOLERANCE_MS = 60_000
@@ -51,6 +53,7 @@ class Counts:
         records: Records to write.
         from_future: Events whose timestamp is later than their processing.
         conversion_warnings: Values that did not fit their column, by column.
+        conversion_kinds: The same by column, and what kind of value met what type.
     """
 
     received: int = 0
@@ -63,6 +66,7 @@ class Counts:
     records: int = 0
     from_future: int = 0
     conversion_warnings: Counter[str] = field(default_factory=Counter)
+    conversion_kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def why_malformed(self) -> str:
@@ -97,6 +101,7 @@ class Response:
         may_be_malformed: Whether malformed lines are accepted.
         show: Makes a text of the service fit to be shown.
         names: Looks for the events that were asked for by name; None when none were.
+        tally: Counts names and days, for a report; None without one.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each a part of its own
@@ -110,16 +115,20 @@ class Response:
         may_be_malformed: bool,
         show: Callable[[str], str] = printable,
         names: EventNames | None = None,
+        tally: WindowTally | None = None,
     ) -> None:
         self.counts = Counts()
         self._make = make
         self._spool = spool
         self._malformed = malformed
         self._duplicates = Duplicates() if deduplicate else None
-        self._done = done
+        self._by_day = DayTally(done) if tally is None and done is not None else None
+        if tally is not None:
+            self._by_day = tally.by_day
         self._may_be_malformed = may_be_malformed
         self._show = show
         self._names = names
+        self._tally = tally
         self._broken: bytes | None = None
         self._reason = Malformed.NOT_JSON
         self._tail = bytearray()
@@ -139,6 +148,8 @@ class Response:
         """Spool the records of some whole lines."""
         if self._names is not None:
             self._names.look(block)
+        if self._tally is not None:
+            self._tally.look(block)
         if not self._take_events(block):
             # Millions of blank lines would each be looked at.
             self._take(_BLANK_LINES.sub(b"", block))
@@ -207,9 +218,15 @@ class Response:
         if counts.malformed and not self._may_be_malformed:
             raise MalformedLinesError(counts.malformed, counts.why_malformed)
         if self._duplicates is not None:
-            counts.duplicates = self._spool.drop(self._duplicates.superseded())
+            superseded = self._duplicates.superseded()
+            if self._by_day is not None:
+                superseded = self._by_day.without(superseded)
+            counts.duplicates = self._spool.drop(superseded)
+        if self._by_day is not None:
+            counts.late = self._by_day.late
         counts.records = self._spool.count - counts.duplicates
         counts.conversion_warnings = self._make.conversion_warnings
+        counts.conversion_kinds = self._make.conversion_kinds
 
     def _mend(self, line: bytes) -> None:
         """Read a line behind one that is no event.
@@ -239,10 +256,10 @@ class Response:
         if not written:
             return
         counts.from_future += _from_future(instants, processed)
-        if self._done is not None and min(instants) <= self._done:
-            counts.late += sum(map(self._done.__ge__, instants))
         if self._duplicates is not None:
             self._duplicates.add(records.keys, processed, self._spool.count)
+        if self._by_day is not None:
+            self._by_day.add(instants)
         self._spool.write(records.encoded, written)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
-from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import backoff
 
 from tap_mixpanel_export.api.client import ExportClient
 from tap_mixpanel_export.api.rate_limit import check_pause, until
+from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped
 from tap_mixpanel_export.errors import (
     DiagnosticsError,
     MalformedLinesError,
@@ -25,30 +23,23 @@ from tap_mixpanel_export.errors import (
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.response import Response
-from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync import server_clock
+from tap_mixpanel_export.sync.activity import WindowState
+from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError, Question
-from tap_mixpanel_export.sync.observed import Observed, SeenLate
+from tap_mixpanel_export.sync.observed import Observed
 from tap_mixpanel_export.sync.windows import Purpose, filter_of, late_clause, to_milliseconds
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Generator, Iterator
-    from collections.abc import Set as AbstractSet
-    from datetime import date, datetime
-    from pathlib import Path
 
-    from tap_mixpanel_export.api.client import Endpoint, Transfer
-    from tap_mixpanel_export.api.quota import Quota
-    from tap_mixpanel_export.records.event_filter import EventSelector
-    from tap_mixpanel_export.records.event_names import EventNames
-    from tap_mixpanel_export.records.records import RecordMaker
+    from tap_mixpanel_export.api.client import Transfer
     from tap_mixpanel_export.records.response import Counts
-    from tap_mixpanel_export.records.spool import WindowSpool
+    from tap_mixpanel_export.sync.context import RunContext
     from tap_mixpanel_export.sync.filter_proof import EventDigest
-    from tap_mixpanel_export.sync.late_filter import LateFilter
-    from tap_mixpanel_export.sync.server_clock import ServerClock
-    from tap_mixpanel_export.sync.windows import Bookmark, Span, Window
+    from tap_mixpanel_export.sync.windows import Window
 
 logger = logging.getLogger("tap-mixpanel-export.download")
 
@@ -67,83 +58,6 @@ _LONGEST_WAIT_SECONDS = 60
 
 class StoppedError(Exception):
     """The run is ending; not a failure."""
-
-
-@dataclass(slots=True)
-class FinishedWindow:
-    """A verified window.
-
-    Attributes:
-        window: Its days.
-        spool: Its records; the receiver closes it.
-        counts: What it brought.
-        seen: Days and processing stamps of its newest events.
-        lags: How long after their timestamp its events were processed.
-        seen_late: Events that showed up later than was thought possible.
-        bookmark: What the state is to say when the records are written; None when it stays.
-    """
-
-    window: Window
-    spool: WindowSpool
-    counts: Counts
-    seen: AbstractSet[tuple[date, int]] = frozenset()
-    lags: Lags = field(default_factory=Lags)
-    seen_late: SeenLate = field(default_factory=SeenLate)
-    bookmark: Bookmark | None = None
-
-
-@dataclass(slots=True)
-class RunContext:
-    """What all downloads of a run share.
-
-    Attributes:
-        endpoint: Where and as whom to ask.
-        limiter: The project's quota.
-        clock: Learns the service's time.
-        make_records: Gives a record maker for a filter; one for each try.
-        span: What the run is asked for.
-        late_filter: The service's filter for late events.
-        where: The user's expression.
-        deduplicate: Whether repeats within a window are dropped.
-        diagnostics_dir: Where malformed lines are kept.
-        stop: Set when the run ends early.
-        excluded: Names of events that are not written.
-        make_spool: Gives what keeps the records of a window until it is verified.
-        event_names: Looks for the events that were asked for by name.
-        granted: Done when the service has granted a first export.
-        queries: Requests sent, failed tries included.
-    """
-
-    endpoint: Endpoint
-    limiter: Quota
-    clock: ServerClock
-    make_records: Callable[[EventSelector], RecordMaker]
-    span: Span
-    late_filter: LateFilter
-    where: str | None
-    deduplicate: bool
-    diagnostics_dir: Path | None
-    stop: threading.Event
-    excluded: frozenset[str] = frozenset()
-    make_spool: Callable[[], WindowSpool] = Spool
-    event_names: EventNames | None = None
-    granted: Future[None] = field(default_factory=Future)
-    queries: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def count_query(self) -> None:
-        """Count a request."""
-        with self._lock:
-            self.queries += 1
-
-    def note_response(self, transfer: Transfer, sent: datetime) -> None:
-        """Take the headers of a response, and this machine's time when it was asked for."""
-        self.clock.note(transfer.server_time, sent)
-        self.late_filter.check_age(self.clock.first)
-        if transfer.granted:
-            with self._lock:
-                if not self.granted.done():
-                    self.granted.set_result(None)
 
 
 class Downloader:
@@ -172,6 +86,20 @@ class Downloader:
             FilterNotTrustedError: The window is to be asked for without the filter.
             StoppedError: The run is ending.
         """
+        activity = self._context.activity
+        activity.begin(window)
+        try:
+            finished = self._download(window)
+        except (StoppedError, LimiterStopped):
+            activity.ended(WindowState.UNDER_WAY)
+            raise
+        except BaseException:
+            activity.ended(WindowState.FAILED)
+            raise
+        activity.downloaded()
+        return finished
+
+    def _download(self, window: Window) -> FinishedWindow:
         if window.is_proof:
             return self._prove(window)
         if window.is_filtered:
@@ -247,12 +175,14 @@ class Downloader:
                 # They were perhaps an accident of the transfer: one more try tells.
                 logger.warning("%s: %s; trying once more", window, error)
                 keep_malformed = True
+                self._context.activity.try_again()
             except TransientError as error:
                 if tries == most:
                     raise WindowError(_failure(window, tries, error)) from error
                 wait = max(backoff.full_jitter(next(waits)), check_pause(error.retry_after))
                 logger.warning("%s: %s; trying again in %.1f s", window, error, wait)
                 self._sleep(wait)
+                self._context.activity.try_again()
                 tries += 1
 
     def _outwait_limits(self, window: Window, read: Callable[[], _Result]) -> _Result:
@@ -274,6 +204,7 @@ class Downloader:
                 # queries are spent by this run, the limiter knows until when, and waits longer.
                 wait = max(wait, limiter.seconds_until_free())
                 limiter.penalize(wait)
+                self._context.activity.wait(wait, PAUSE_CAUSE)
                 at = f", {until(wait)}" if wait >= _LONGEST_WAIT_SECONDS else ""
                 logger.warning("%s: %s%s; waiting %.1f s", window, error, at, wait)
 
@@ -346,19 +277,22 @@ class Downloader:
         observed = self._observe(window, frozenset() if question is None else question.known)
         where = self._where(question)
         transfers: list[Transfer] = []
+        done = self._late_until(window)
+        tally = None if context.survey is None else context.survey.start_window(done)
         with ExitStack() as on_error:
             spool = on_error.enter_context(context.make_spool())
             response = Response(
-                make=context.make_records(observed),
+                make=context.make_records(tally.of_names(observed) if tally else observed),
                 spool=spool,
                 malformed=MalformedLines(
                     context.diagnostics_dir if keep_malformed else None, window.first, window.last
                 ),
                 deduplicate=context.deduplicate,
-                done=self._late_until(window),
+                done=done,
                 may_be_malformed=keep_malformed,
                 show=context.endpoint.redactor(where).show,
                 names=context.event_names,
+                tally=tally,
             )
             with response, closing(self._blocks(window, where, transfers)) as blocks:
                 for block in blocks:
@@ -374,7 +308,13 @@ class Downloader:
         if question is None:
             context.clock.note_stamp(observed.newest_ms)
         return FinishedWindow(
-            window, spool, response.counts, observed.seen(), observed.lags, observed.seen_late
+            window,
+            spool,
+            response.counts,
+            observed.seen(),
+            observed.lags,
+            observed.seen_late,
+            tally,
         )
 
     def _observe(self, window: Window, looked_for: frozenset[int]) -> Observed:
@@ -407,8 +347,11 @@ class Downloader:
             )
 
     def _sleep(self, seconds: float) -> None:
+        """Wait before the next try."""
+        self._context.activity.wait(seconds, "the next try of a window that failed")
         if self._context.stop.wait(seconds):
             raise StoppedError
+        self._context.activity.end_wait()
 
 
 def _until_stopped(pieces: Iterator[bytes], stop: threading.Event) -> Iterator[bytes]:

@@ -14,7 +14,8 @@ from tap_mixpanel_export.errors import ThreadError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_mixpanel_export.sync.download import Downloader, FinishedWindow
+    from tap_mixpanel_export.sync.context import FinishedWindow
+    from tap_mixpanel_export.sync.download import Downloader
     from tap_mixpanel_export.sync.windows import Window
 
 logger = logging.getLogger("tap-mixpanel-export.download")

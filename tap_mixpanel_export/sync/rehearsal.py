@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.sync import server_clock
-from tap_mixpanel_export.sync.download import FinishedWindow
+from tap_mixpanel_export.sync.activity import Activity
+from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.forecast import Forecast, PlannedWindow, Speed, UsualDay
 from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from tap_mixpanel_export.sync.download import RunContext
+    from tap_mixpanel_export.sync.context import RunContext
     from tap_mixpanel_export.sync.windows import Window
 
 # Fewer expected events than this, and more often than not there is none.
@@ -76,6 +77,7 @@ def rehearse(  # noqa: PLR0913 - keywords, each an assumption
         late_filter=copy.copy(context.late_filter),
         stop=threading.Event(),
         granted=Future(),
+        activity=Activity(),
         queries=0,
     )
     downloads = _ImaginedDownloads(imagined, now, concurrency, timeline, usual, speed or Speed())

@@ -6,15 +6,14 @@ import logging
 import math
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from tap_mixpanel_export.errors import DiagnosticsError, ExportError, StateError
+from tap_mixpanel_export.errors import DiagnosticsError, StateError
 from tap_mixpanel_export.sync.lags import zone_advice
-from tap_mixpanel_export.sync.progress import ProgressReport
+from tap_mixpanel_export.sync.progress import ProgressReport, Standing
 from tap_mixpanel_export.sync.rehearsal import rehearse
-from tap_mixpanel_export.sync.report import RunReport
 from tap_mixpanel_export.sync.scheduler import Scheduler
 from tap_mixpanel_export.sync.summary import RunSummary
 from tap_mixpanel_export.sync.windows import to_milliseconds
@@ -22,13 +21,12 @@ from tap_mixpanel_export.sync.windows import to_milliseconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
-    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
     from tap_mixpanel_export.records.spool import Records
-    from tap_mixpanel_export.sync.download import FinishedWindow, RunContext
+    from tap_mixpanel_export.sync.context import FinishedWindow, RunContext
     from tap_mixpanel_export.sync.forecast import Forecast, Speed, UsualDay
 
 logger = logging.getLogger("tap-mixpanel-export.run")
@@ -43,7 +41,6 @@ class RunOptions:
         max_queries_per_hour: The run's share of the project's quota.
         selection: Fingerprint of the settings that say which events are exported.
         error_threshold_percent: How many of the lines may be malformed.
-        report_dir: Where the report goes, if anywhere.
         zone: The project's.
         project_timezone: How the user has named it.
     """
@@ -52,9 +49,24 @@ class RunOptions:
     max_queries_per_hour: int
     selection: str | None
     error_threshold_percent: float
-    report_dir: Path | None
     zone: tzinfo
     project_timezone: str | None
+
+
+class RunObserver(Protocol):
+    """What is told how a run goes on: its report."""
+
+    def begin(self, summary: RunSummary) -> None:
+        """Take note that the run begins; what is raised ends it before its first request."""
+
+    def written(self, finished: FinishedWindow, summary: RunSummary) -> None:
+        """Take a window whose records are written."""
+
+    def tick(self, summary: RunSummary) -> None:
+        """Called about once a second."""
+
+    def end(self, summary: RunSummary, error: BaseException | None) -> None:
+        """Take note how the run ended."""
 
 
 class ExportRun:
@@ -63,14 +75,17 @@ class ExportRun:
     Args:
         context: What its downloads share.
         options: What else it needs to know.
+        observer: Is told how it goes on.
         closes_quota: Whether the quota is its own.
-
-    Raises:
-        ReportError: The report's folder cannot be made.
     """
 
     def __init__(
-        self, context: RunContext, options: RunOptions, *, closes_quota: bool = True
+        self,
+        context: RunContext,
+        options: RunOptions,
+        observer: RunObserver | None = None,
+        *,
+        closes_quota: bool = True,
     ) -> None:
         self.summary = RunSummary()
         self.last_window: FinishedWindow | None = None
@@ -78,12 +93,12 @@ class ExportRun:
         self._context = context
         self._options = options
         self._closes_quota = closes_quota
-        # A run of hours should not find out at its end.
-        self._report = None if options.report_dir is None else RunReport(options.report_dir)
-        self._progress = ProgressReport(options.max_queries_per_hour)
-        self._scheduler = Scheduler(
-            context, options.concurrency, options.selection, self._progress.tick
+        self._observer = observer
+        self._is_writing = False
+        self._progress = ProgressReport(
+            options.max_queries_per_hour, context.activity, self._standing
         )
+        self._scheduler = Scheduler(context, options.concurrency, options.selection, self._tick)
         self._downloads = self._scheduler.run()
         self._open = ExitStack()
 
@@ -115,11 +130,20 @@ class ExportRun:
                 logger.info("%s", self.forecast().sentence())
 
     def __enter__(self) -> Self:
-        if self._closes_quota:
-            self._open.enter_context(closing(self._context.limiter))
-        self._log_plan()
-        self._open.enter_context(self._progress)
-        self._open.enter_context(closing(self._downloads))
+        """Begin.
+
+        Raises:
+            ReportError: The report's folder cannot be written to.
+        """
+        with ExitStack() as on_error:
+            if self._closes_quota:
+                on_error.enter_context(closing(self._context.limiter))
+            if self._observer is not None:
+                self._observer.begin(self._told())
+            self._log_plan()
+            on_error.enter_context(self._progress)
+            on_error.enter_context(closing(self._downloads))
+            self._open = on_error.pop_all()
         return self
 
     def __exit__(
@@ -128,16 +152,36 @@ class ExportRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        context, summary = self._context, self.summary
-        context.stop.set()
+        self._context.stop.set()
         self._open.close()
+        summary = self._told()
+        if self._observer is not None:
+            self._observer.end(summary, error)
+        if error is None:
+            self._log_summary()
+
+    def _told(self) -> RunSummary:
+        """The summary with what the downloads know."""
+        context, summary = self._context, self.summary
         summary.queries = context.queries
         summary.filter_proof = context.late_filter.outcome
         summary.clock = context.clock.describe()
-        if self._report is not None:
-            self._report.write(summary, error=_reason(error))
-        if error is None:
-            self._log_summary()
+        return summary
+
+    def _standing(self) -> Standing:
+        summary = self.summary
+        return Standing(
+            done=summary.windows - self._is_writing,
+            left=self._scheduler.windows_left + self._is_writing,
+            events=summary.records,
+            received=summary.counts.received,
+        )
+
+    def _tick(self) -> None:
+        """Tell how far the run is, if it is time to."""
+        self._progress.tick()
+        if self._observer is not None:
+            self._observer.tick(self._told())
 
     def windows(self) -> Iterator[FinishedWindow]:
         """Verified windows; when the next one is asked for, the records of the last are written."""
@@ -146,21 +190,21 @@ class ExportRun:
             self._check_malformed(finished)
             summary.add(finished)
             self.last_window = finished
+            self._is_writing = True
             yield finished
+            self._is_writing = False
             summary.records += finished.counts.records
-            self._progress.update(
-                summary.windows,
-                self._scheduler.windows_left,
-                summary.records,
-                is_sweeping=self._scheduler.is_sweeping,
-            )
+            self._context.activity.written(finished.window, finished.counts.records)
+            if self._observer is not None:
+                self._observer.written(finished, self._told())
+            self._progress.tick()
 
     def records(self, finished: FinishedWindow) -> Iterator[Records]:
-        """A window's records, counted by day for a report."""
+        """A window's records."""
         for records in finished.spool.records():
-            if self._report is not None:
-                self._report.count(records.lines())
             yield records
+            # A loader may take minutes for a window.
+            self._tick()
 
     def _check_malformed(self, finished: FinishedWindow) -> None:
         """End the run when too much of it is malformed, before the window is written."""
@@ -220,13 +264,3 @@ class ExportRun:
             )
         if logger.isEnabledFor(logging.INFO):
             logger.info("run summary: %s", msgspec.json.encode(summary.to_dict()).decode())
-
-
-def _reason(error: BaseException | None) -> str | None:
-    """Why a run ended early, in words for a report; None when it did not."""
-    if error is None or isinstance(error, ExportError):
-        return None if error is None else str(error)
-    if isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit)):
-        return "the run was ended from outside"
-    # Its text may quote an event.
-    return type(error).__name__

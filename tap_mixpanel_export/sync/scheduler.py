@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
 
-    from tap_mixpanel_export.sync.download import FinishedWindow, RunContext
+    from tap_mixpanel_export.sync.context import FinishedWindow, RunContext
     from tap_mixpanel_export.sync.sweeps import SweepPlan
     from tap_mixpanel_export.sync.windows import Window
 
@@ -89,8 +89,6 @@ class Scheduler:
         self._checkpoints = Checkpoints(context.span, context.clock, selection)
         self._in_flight: deque[tuple[Window, Future[FinishedWindow]]] = deque()
         self._has_told_filter = False
-        self.is_sweeping = False
-        """Whether the run has come to the late events of older days."""
 
     @property
     def windows_left(self) -> int:
@@ -213,6 +211,7 @@ class Scheduler:
             ExportError: There is none.
         """
         if isinstance(error, FilterNotTrustedError):
+            self._context.activity.replaced(window)
             self._planner.put_back(window)
             return
         halves = (
@@ -222,6 +221,7 @@ class Scheduler:
         )
         if halves is None:
             raise error
+        self._context.activity.replaced(window)
         if window.purpose is Purpose.BACKFILL:
             halves = (halves[1], halves[0])
         submitted = [(half, pool.submit(half)) for half in halves]
@@ -265,7 +265,6 @@ class Scheduler:
                 self._span.first_lookback_day,
             )
             return
-        self.is_sweeping = True
         failures = 0
         # Days that cannot be had now, so that the others get their turn.
         set_aside: list[Window] = []

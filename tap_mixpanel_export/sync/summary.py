@@ -16,7 +16,7 @@ from tap_mixpanel_export.sync.windows import Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_mixpanel_export.sync.download import FinishedWindow
+    from tap_mixpanel_export.sync.context import FinishedWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class RunSummary:
         counts: What the windows brought.
         windows: How many they were.
         sweeps: How many of them looked for late events of older days.
+        swept_days: How many days these had.
         queries: Requests sent, failed tries included.
         written: Bytes of messages.
         records: Records that are written by now.
@@ -56,6 +57,7 @@ class RunSummary:
     counts: Counts = field(default_factory=Counts)
     windows: int = 0
     sweeps: int = 0
+    swept_days: int = 0
     queries: int = 0
     written: int = 0
     records: int = 0
@@ -71,6 +73,7 @@ class RunSummary:
         self.seen_late.add(finished.seen_late)
         if finished.window.purpose is Purpose.SWEEP:
             self.sweeps += 1
+            self.swept_days += finished.window.days
         else:
             # What comes late of days long past tells nothing of the zone.
             self.lags.add(finished.lags)
@@ -126,7 +129,8 @@ FIGURES = (
     ),
     Figure("windowCount", "Windows", lambda s: s.windows),
     Figure("sweepWindowCount", "Windows of older days, for late events", lambda s: s.sweeps),
+    Figure("sweptDayCount", "Older days asked for late events", lambda s: s.swept_days),
     Figure("queryCount", "Queries", lambda s: s.queries),
-    Figure("durationSeconds", "Seconds", lambda s: round(time.monotonic() - s.started, 1)),
+    Figure("durationSeconds", "Duration", lambda s: round(time.monotonic() - s.started, 1)),
 )
 """All figures of a run, in the order in which they are shown."""

@@ -133,7 +133,7 @@ def test_batches_of_parquet_hide_it(sandbox, tmp_path):
 def test_nor_do_logs_state_and_report_show_it(sandbox, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     tap_output(sandbox, report_dir=str(tmp_path), **HIDDEN)
-    told = caplog.text + "".join(path.read_text() for path in tmp_path.iterdir())
+    told = caplog.text + "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert SECRET not in told
     assert SALT not in told
 

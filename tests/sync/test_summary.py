@@ -8,7 +8,7 @@ import pytest
 from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
-from tap_mixpanel_export.sync.download import FinishedWindow
+from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.summary import RunSummary
 from tap_mixpanel_export.sync.windows import Purpose, Window
 
@@ -71,6 +71,7 @@ def test_windows_add_up_to_adobes_counters(finished):
         "seenLateRecordCount": 0,
         "windowCount": 2,
         "sweepWindowCount": 0,
+        "sweptDayCount": 0,
         "queryCount": 3,
         "filterProof": "",
         "clock": "",

@@ -1,0 +1,116 @@
+"""What the downloads of a run share, and what each of them gives."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.sync.activity import Activity
+from tap_mixpanel_export.sync.lags import Lags
+from tap_mixpanel_export.sync.observed import SeenLate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from tap_mixpanel_export.api.client import Endpoint, Transfer
+    from tap_mixpanel_export.api.quota import Quota
+    from tap_mixpanel_export.records.event_filter import EventSelector
+    from tap_mixpanel_export.records.event_names import EventNames
+    from tap_mixpanel_export.records.records import RecordMaker
+    from tap_mixpanel_export.records.response import Counts
+    from tap_mixpanel_export.records.spool import WindowSpool
+    from tap_mixpanel_export.records.survey import Survey, WindowTally
+    from tap_mixpanel_export.sync.late_filter import LateFilter
+    from tap_mixpanel_export.sync.server_clock import ServerClock
+    from tap_mixpanel_export.sync.windows import Bookmark, Span, Window
+
+
+@dataclass(slots=True)
+class FinishedWindow:
+    """A verified window.
+
+    Attributes:
+        window: Its days.
+        spool: Its records; the receiver closes it.
+        counts: What it brought.
+        seen: Days and processing stamps of its newest events.
+        lags: How long after their timestamp its events were processed.
+        seen_late: Events that showed up later than was thought possible.
+        tally: Names and days of its events, for a report; None without one.
+        bookmark: What the state is to say when the records are written; None when it stays.
+    """
+
+    window: Window
+    spool: WindowSpool
+    counts: Counts
+    seen: AbstractSet[tuple[date, int]] = frozenset()
+    lags: Lags = field(default_factory=Lags)
+    seen_late: SeenLate = field(default_factory=SeenLate)
+    tally: WindowTally | None = None
+    bookmark: Bookmark | None = None
+
+
+@dataclass(slots=True)
+class RunContext:
+    """What all downloads of a run share.
+
+    Attributes:
+        endpoint: Where and as whom to ask.
+        limiter: The project's quota.
+        clock: Learns the service's time.
+        make_records: Gives a record maker for a filter; one for each try.
+        span: What the run is asked for.
+        late_filter: The service's filter for late events.
+        where: The user's expression.
+        deduplicate: Whether repeats within a window are dropped.
+        diagnostics_dir: Where malformed lines are kept.
+        stop: Set when the run ends early.
+        excluded: Names of events that are not written.
+        make_spool: Gives what keeps the records of a window until it is verified.
+        event_names: Looks for the events that were asked for by name.
+        granted: Done when the service has granted a first export.
+        activity: Is told what the run is doing.
+        survey: Looks at what is read, for a report; None without one.
+        queries: Requests sent, failed tries included.
+    """
+
+    endpoint: Endpoint
+    limiter: Quota
+    clock: ServerClock
+    make_records: Callable[[EventSelector], RecordMaker]
+    span: Span
+    late_filter: LateFilter
+    where: str | None
+    deduplicate: bool
+    diagnostics_dir: Path | None
+    stop: threading.Event
+    excluded: frozenset[str] = frozenset()
+    make_spool: Callable[[], WindowSpool] = Spool
+    event_names: EventNames | None = None
+    granted: Future[None] = field(default_factory=Future)
+    activity: Activity = field(default_factory=Activity)
+    survey: Survey | None = None
+    queries: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count_query(self) -> None:
+        """Count a request, which is sent now."""
+        self.activity.sent()
+        with self._lock:
+            self.queries += 1
+
+    def note_response(self, transfer: Transfer, sent: datetime) -> None:
+        """Take the headers of a response, and this machine's time when it was asked for."""
+        self.activity.answered(transfer)
+        self.clock.note(transfer.server_time, sent)
+        self.late_filter.check_age(self.clock.first)
+        if transfer.granted:
+            with self._lock:
+                if not self.granted.done():
+                    self.granted.set_result(None)
