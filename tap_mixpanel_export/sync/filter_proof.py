@@ -15,20 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SIZE = 2**256
-
-# A service that compares the low 31 bits of numbers is right for 25 days at a time.
-_TURN_MS = 2**31
 _decode = event_decoder(("mp_processing_time_ms",))
 
 
 def fingerprint(*parts: object) -> str:
     """A short text that differs when one of the parts does."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def turn_of(stamp_ms: int) -> int:
-    """How often the low 31 bits of stamps have turned over: a proof says nothing of later turns."""
-    return stamp_ms // _TURN_MS
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ class KnownStamps:
 
     def is_among_newest(self, stamp: int) -> bool:
         """Whether next to nothing that was ever seen is newer."""
-        return stamp in {at for _, at in self.entries[-NEWEST:]}
+        return bool(stamp) and stamp in {at for _, at in self.entries[-NEWEST:]}
 
     def within(self, first: date, last: date) -> list[int]:
         """The stamps of events of some days, ascending; 0 for an event without a stamp."""

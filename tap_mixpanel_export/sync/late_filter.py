@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge, turn_of
+from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.windows import DAY, FilterProof, Purpose, to_milliseconds
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sync.windows import Span, Window
 
 logger = logging.getLogger("tap-mixpanel-export.late_filter")
+
+# So far apart are numbers of 32-bit floating point that are as large as a time in milliseconds.
+_COARSE_MS = 2**17
+
+# An honest answer holds at least so many known events, when the newest ones are asked for.
+_FEWEST_KNOWN = 4
 
 # How far ahead of the present a proof may be: clocks are corrected.
 _TOLERANCE = timedelta(minutes=2)
@@ -101,8 +107,7 @@ class LateFilter:
             if self.proof is None or not self.is_trusted:
                 return
             age = present - self.proof.at
-            turns = {turn_of(to_milliseconds(at)) for at in (self.proof.at, present)}
-            if not -_TOLERANCE <= age <= self._holds_for or len(turns) > 1:
+            if not -_TOLERANCE <= age <= self._holds_for:
                 self._drop(f"its proof of {self.proof.at.isoformat()} is too old")
 
     def question(self, window: Window) -> Question:
@@ -121,16 +126,26 @@ class LateFilter:
     def _question(self, window: Window) -> Question:
         bound_ms = self.watermark_ms(window)
         known = self.known.within(window.first, window.last)
-        newest = max(known, default=0)
-        # An honest answer holds at least one event that is known to be there. Of days long past the
-        # newest one that is known may be old, and have months of others come along.
-        if newest and (window.purpose is not Purpose.SWEEP or self.known.is_among_newest(newest)):
-            bound_ms = min(bound_ms, newest - 1)
+        # An honest answer holds some events that are known to be there. Next to nothing was seen
+        # that lies between the newest ones. Of days long past the newest one that is known may be
+        # old, and have months of others come along.
+        newest = [at for at in known if self.known.is_among_newest(at)]
+        if newest:
+            bound_ms = min(bound_ms, newest[-_FEWEST_KNOWN:][0] - 1)
+        elif window.purpose is not Purpose.SWEEP and any(known):
+            bound_ms = min(bound_ms, known[-1] - 1)
+        bound_ms = _coarse(bound_ms)
         return Question(bound_ms, frozenset(at for at in known if not at or at > bound_ms))
 
     def can_check(self, window: Window) -> bool:
-        """Whether it would be noticed when a filtered answer of a window left out everything."""
-        return self.is_trusted and (self.is_verified or bool(self._question(window).known))
+        """Whether it would be noticed when a filtered answer of a window left out everything.
+
+        A window of a sweep may do without: another answer of this run has been looked at.
+        """
+        if self._span.watermarks.lowest(window.first, window.last) is None:
+            return False
+        is_other_enough = self.is_verified and window.purpose is Purpose.SWEEP
+        return self.is_trusted and (is_other_enough or bool(self._question(window).known))
 
     def check_answer(self, window: Window, question: Question, observed: Observed) -> None:
         """Look at a filtered answer.
@@ -187,7 +202,7 @@ class LateFilter:
             to_milliseconds(self._span.day_start(day)) for day in (window.first, window.last + DAY)
         )
         watermark_ms = self.watermark_ms(window)
-        return watermark_ms if watermark_ms < end else (begin + end) // 2
+        return _coarse(watermark_ms if watermark_ms < end else (begin + end) // 2)
 
     def conclude(self, filtered: EventDigest | None, whole: EventDigest, present: datetime) -> None:
         """Take both answers of a day.
@@ -224,6 +239,11 @@ class LateFilter:
         self.outcome = f"not used any more: {problem}"
         if window is not None:
             logger.warning("%s: the filter for late events is %s", window, self.outcome)
+
+
+def _coarse(bound_ms: int) -> int:
+    """A little less: a time that 32-bit floating point tells from all those past the bound."""
+    return (bound_ms - _COARSE_MS // 2) // _COARSE_MS * _COARSE_MS
 
 
 def proof_fingerprint(project_id: int | None, region: str, where: str | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.sweeps import SweepPlan
-from tap_mixpanel_export.sync.windows import DAY, Purpose, Window, from_milliseconds
+from tap_mixpanel_export.sync.windows import DAY, TICK, Purpose, Window, from_milliseconds
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -111,7 +111,22 @@ class Planner:
 
     def put_back(self, window: Window) -> None:
         """Plan the days of a look-back window anew: they cannot be asked for as they were."""
-        self._lookback.appendleft((window.first, window.last))
+        last = min(window.last, self._span.day(window.end - TICK))
+        self._lookback.appendleft((window.first, last))
+
+    def with_bookmark_day(self, window: Window) -> Window | None:
+        """A window of the look-back, with an answer that must hold events known to be there.
+
+        The newest events that earlier runs have seen are mostly of the bookmark's day: it is asked
+        for along with the others, and nothing of it is written. None when it is too far away.
+        """
+        span, border = self._span, self._span.day_start(window.last + DAY)
+        last = span.bookmark_day
+        days = (last - window.first) // DAY + 1
+        if window.last >= last or days > self._filtered_limit:
+            return None
+        upper = border if window.upper is None else min(window.upper, border)
+        return replace(window, last=last, upper=upper)
 
     def windows_left(self) -> int:
         """An estimate of the windows still to be made."""
@@ -182,6 +197,17 @@ class Planner:
         return Window(
             first, last, Purpose.SWEEP, span.lookback_bound, span.upper, end, is_filtered=True
         )
+
+    def known_day(self, known: KnownStamps) -> Window | None:
+        """The day of the newest known event, to be asked for with the filter; None without one.
+
+        Nothing of it is to be written: another window does that.
+        """
+        days = [day for day, stamp in known.entries if stamp and self._span.watermarks.of(day)]
+        if not days:
+            return None
+        first, end = days[-1], self._span.day_start(days[-1] + DAY)
+        return Window(first, first, Purpose.SWEEP, None, None, end, is_filtered=True)
 
     def _width(self) -> int:
         width = min(max(self._span.first_days, self._widest * _GROWTH), self._limit)

@@ -18,6 +18,7 @@ from tap_mixpanel_export.errors import (
     WideQueryError,
     WindowError,
 )
+from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.download import Downloader
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError
 from tap_mixpanel_export.sync.planner import Planner
@@ -106,6 +107,8 @@ class Scheduler:
             ExportError: What the run cannot go on from. All windows before were handed over.
         """
         context = self._context
+        # By the service's time it is looked at again. This spares a query that would be given up.
+        context.late_filter.check_age(server_clock.machine_now())
         first = self._next_window()
         if first is None:
             return
@@ -238,12 +241,21 @@ class Scheduler:
             self._submit(pool, window)
 
     def _next_window(self) -> Window | None:
-        return self._planner.next(
-            is_filtered=self._context.late_filter.is_trusted,
-            may_prove=self._context.late_filter.is_worth_trying,
+        late_filter = self._context.late_filter
+        window = self._planner.next(
+            is_filtered=late_filter.is_trusted,
+            may_prove=late_filter.is_worth_trying,
             is_proving=any(window.is_proof for window, _ in self._in_flight),
             is_settled=self._is_settled,
         )
+        if window is None or not window.is_filtered or late_filter.can_check(window):
+            return window
+        # No event of these days is known.
+        wider = self._planner.with_bookmark_day(window)
+        if wider is not None and late_filter.can_check(wider):
+            return wider
+        self._planner.put_back(window)
+        return self._planner.next(may_prove=False)
 
     def _submit(self, pool: Downloads, window: Window) -> None:
         self._in_flight.append((window, pool.submit(window)))
@@ -272,6 +284,8 @@ class Scheduler:
             failures < _MOST_FAILED_SWEEPS
             and (window := self._next_sweep(plan, set_aside)) is not None
         ):
+            if not self._context.late_filter.can_check(window) and not self._verify_filter(pool):
+                return
             self._submit(pool, window)
             outcome = self._sweep(window)
             if isinstance(outcome, _NO_MORE_SWEEPS):
@@ -303,9 +317,22 @@ class Scheduler:
             logger.info("late events of older days: the rest is left for a later run (quota)")
             return None
         window = self._planner.sweep_window(plan, watermarks, context.late_filter.known)
-        if window is None or window in set_aside or not context.late_filter.can_check(window):
-            return None
-        return window
+        return None if window in set_aside else window
+
+    def _verify_filter(self, pool: Downloads) -> bool:
+        """Ask for the day of the newest event that is known, and see whether the answer holds it.
+
+        A run may have no filtered answer that could be looked at: all days were quiet, say.
+        """
+        window = self._planner.known_day(self._context.late_filter.known)
+        if window is None:
+            return False
+        self._submit(pool, window)
+        outcome = self._sweep(window)
+        if isinstance(outcome, Exception):
+            return False
+        outcome.spool.close()
+        return self._context.late_filter.is_verified
 
     def _sweep(self, window: Window) -> FinishedWindow | Exception:
         """Download a window of a sweep; what went wrong when that fails."""

@@ -19,6 +19,9 @@ DAY = timedelta(days=1)
 TICK = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
+# Every so often the low 31 bits of a time in milliseconds turn over: in 25 days.
+_TURN_MS = 2**31
+
 
 def to_milliseconds(instant: datetime) -> int:
     """Whole milliseconds since the epoch."""
@@ -327,4 +330,10 @@ def late_clause(bound_ms: int) -> str:
         bound_ms: What was processed up to then is not asked for.
     """
     processed = 'properties["mp_processing_time_ms"]'
-    return f"number({processed}) > {bound_ms} or not defined({processed})"
+    # Asks for nothing more. But who compares the low bits only, to whom this is as good as 0, gives
+    # all events: that is noticed, whereas what is stamped after such a turn would not be missed.
+    turn_ms = (bound_ms // _TURN_MS + 1) * _TURN_MS
+    return (
+        f"number({processed}) > {bound_ms} or number({processed}) > {turn_ms}"
+        f" or not defined({processed})"
+    )

@@ -41,8 +41,7 @@ def test_however_where_is_read(mode, step):
     with lively(Behaviour(where=mode)) as simulation:
         simulation.run()
         # The low 31 bits turn over after the second day.
-        times = 10 if step == HOUR else 2 if mode == "31_bits" else 4
-        for _ in simulation.run_every(step, times):
+        for _ in simulation.run_every(step, 10 if step == HOUR else 4):
             pass
         settle(simulation)
 

@@ -395,3 +395,18 @@ def test_raising_watermarks_changes_the_days_named_and_no_others(history, first,
             assert after == (mark if before is None else max(mark, before))
         else:
             assert after == before
+
+
+def test_days_without_known_events_are_swept_a_day_at_a_time(sandbox):
+    """No answer of the look-back can be looked at: the filter is held to what is known first."""
+    settings = {"filter_proof_days": 90, "max_window_days": 1, **FROM}
+    state = run(sandbox, proven(sandbox, **FROM), **FROM).state()
+    # Nothing happens on the days of the look-back, and each query is for one day.
+    for _ in range(2):
+        sandbox.clock.advance(8 * DAY)
+        asked = len(sandbox.requests)
+        got = run(sandbox, state, **settings)
+        state = got.state()
+    assert got.error is None
+    assert "filter_proof" in got.bookmarks[-1]
+    assert len(sweeps_of(sandbox.requests[asked:])) > 20
