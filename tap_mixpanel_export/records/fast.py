@@ -13,9 +13,10 @@ from msgspec import Raw
 
 from tap_mixpanel_export.json_text import encode
 from tap_mixpanel_export.records.event_filter import NOTHING_SKIPPED
+from tap_mixpanel_export.records.lines import lines_of
 from tap_mixpanel_export.records.parsing import (
     ABSENT,
-    find_all_properties,
+    all_properties,
     lines_decoder,
     properties_decoder,
 )
@@ -134,9 +135,7 @@ class BlockMaker:
         Returns:
             The records of the events to write; None when a line is not a usual one.
         """
-        lines = text.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
+        lines = lines_of(text)
         try:
             events = self._events(text)
         except (msgspec.MsgspecError, RecursionError):
@@ -145,8 +144,8 @@ class BlockMaker:
         if not 0 < len(events) == len(lines):
             return None
         names = list(map(_name_of, events))
-        starts = find_all_properties(lines, map(len, names))
-        if len(starts) != len(lines):
+        properties = all_properties(lines, map(len, names))
+        if len(properties) != len(lines):
             return None
         columns = list(zip(*map(_values_of, map(_properties_of, events)), strict=True))
         times, distinct_ids, _, processed = columns[:4]
@@ -158,8 +157,7 @@ class BlockMaker:
         except ValueError:
             return None
         parts: list[Sequence[Any]] = [
-            lines,
-            starts,
+            properties,
             timestamps,
             instants,
             names,
@@ -222,8 +220,7 @@ class BlockMaker:
 
     def _make(
         self,
-        lines: Sequence[bytes],
-        starts: Sequence[int],
+        properties: Sequence[bytes],
         timestamps: Sequence[str | datetime],
         instants: Sequence[int],
         names: Sequence[str],
@@ -241,21 +238,20 @@ class BlockMaker:
         own_ids = insert_ids
         if not all(insert_ids):
             own_ids = [
-                known or sha256(line[start:-1]).hexdigest()
-                for known, line, start in zip(insert_ids, lines, starts, strict=True)
+                known or sha256(text).hexdigest()
+                for known, text in zip(insert_ids, properties, strict=True)
             ]
         digests = _digests(zip(names, times, distinct_ids, own_ids, strict=True))
         values = (*values, names)
         if self._redaction is not None:
-            values, lines, starts = self._redact(self._redaction, values, lines, starts)
+            values, properties = self._redact(self._redaction, values, properties)
         columns = [
             self._looked_at(column, values[column.place]) if needs_look else values[column.place]
             for column, needs_look in self._checked
         ]
-        properties: Sequence[bytes] = ()
-        if self._encoder.writes_properties:
-            properties = [line[start:-1] for line, start in zip(lines, starts, strict=True)]
         ids = [digest.hex() for digest in digests]
+        if not self._encoder.writes_properties:
+            properties = ()
         encoded = self._encoder.encode_block(ids, timestamps, instants, columns, properties)
         keys: Sequence[bytes | None] = digests
         if own_ids is not insert_ids:
@@ -268,18 +264,17 @@ class BlockMaker:
         self,
         redaction: Redaction,
         values: tuple[Sequence[Any], ...],
-        lines: Sequence[bytes],
-        starts: Sequence[int],
-    ) -> tuple[tuple[Sequence[Any], ...], list[bytes], list[int]]:
-        """Values, lines, and where in them `properties` begins, without what is hidden."""
-        shown = [redaction(line[start:-1]) for line, start in zip(lines, starts, strict=True)]
+        properties: Sequence[bytes],
+    ) -> tuple[tuple[Sequence[Any], ...], list[bytes]]:
+        """Values and texts of `properties` without what is hidden."""
+        shown = list(map(redaction, properties))
         if shown and self._redacted_places:
             read = map(_values_of, self._decode_redacted(b"\n".join(shown)))
             redacted = list(values)
             for place, anew in zip(self._redacted_places, zip(*read, strict=True), strict=True):
                 redacted[place] = anew
             values = tuple(redacted)
-        return values, [text + b"}" for text in shown], [0] * len(shown)
+        return values, shown
 
     def _looked_at(self, column: ColumnValue, values: Sequence[Any]) -> Sequence[Any]:
         """The values of a column whose type msgspec has not checked."""

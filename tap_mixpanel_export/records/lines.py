@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.errors import IncompleteExportError
@@ -49,9 +50,15 @@ def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield last
 
 
-def whole_lines(text: bytes) -> list[bytes]:
-    r"""The lines of a text that ends with a line end, without their ends.
+def lines_of(text: bytes) -> list[bytes]:
+    r"""The lines of a text, each with its end; the last one is given one if it lacks it.
 
     They end with ``\n`` only: others are blanks of JSON.
     """
-    return text.split(b"\n")[:-1]
+    # A file's lines are found by the C library's `memchr`, some ten times as fast as `split` does.
+    return BytesIO(text if text.endswith(b"\n") else text + b"\n").readlines()
+
+
+def whole_lines(text: bytes) -> list[bytes]:
+    """The lines of a text, without their ends."""
+    return [line[:-1] for line in lines_of(text)] if text else []

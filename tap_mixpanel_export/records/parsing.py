@@ -32,13 +32,14 @@ ABSENT = Raw(b"null")
 # What Mixpanel writes before and after the event's name, and at the end of a line.
 _BETWEEN = b'","properties":{'
 _BEFORE = b'{"event":"'
-_AFTER = b"}}"
+_AFTER = b"}}\n"
 _NAME = len(_BEFORE)
 _TO_PROPERTIES = len(_BETWEEN) - 1
 _PROPERTIES = b'"properties"'
 _TO_MEMBER = len('",')
+_TO_END = len("}\n")
 # From the end of one `properties` to the end of a line that has another one.
-_SECOND = len('},"properties":{}}')
+_SECOND = len('},"properties":{}}\n')
 _ESCAPED = re.compile(r'[\\"\x00-\x1f]')
 _skip_value = msgspec.json.Decoder(Raw).decode
 
@@ -99,9 +100,9 @@ def event_decoder(properties: Sequence[str]) -> Callable[[bytes], Event]:
         except (msgspec.MsgspecError, RecursionError):
             return _decode_unusual(line, properties)
         name = bytes(parts.event)
-        if not (starts := find_all_properties([line], [len(name) - len('""')])):
+        if not (found := all_properties([line + b"\n"], [len(name) - len('""')])):
             return _decode_unusual(line, properties)
-        return Event(name, line[starts[0] : -1], values_of(parts.properties))
+        return Event(name, found[0], values_of(parts.properties))
 
     return decode
 
@@ -161,23 +162,23 @@ def _properties_type(fields: Sequence[tuple[str, Any, Any]]) -> type:
     )
 
 
-def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[int]:
-    """Where the text of `properties` begins in each line, without reading the lines again.
+def all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[bytes]:
+    """The text of `properties` of each line, without reading the lines again.
 
     In front of it stands nothing but the event's name, a string, in which quotes are escaped: a
-    place that looks like the border is the border. The text ends before the last character.
+    place that looks like the border is the border. The text ends before the line's last brace.
 
     Args:
-        lines: Lines that a decoder took, with a string for `event`.
+        lines: Lines with their ends that a decoder took, with a string for `event`.
         lengths: How many characters each event's name has; with escapes and beyond ASCII it takes
             more bytes than that.
 
     Returns:
-        The indices; fewer than lines when a line is not laid out as Mixpanel does it, or is nested
+        The texts; fewer than lines when a line is not laid out as Mixpanel does it, or is nested
         too deeply.
     """
     return [
-        at + _TO_PROPERTIES
+        line[at + _TO_PROPERTIES : -_TO_END]
         for line, length in zip(lines, lengths, strict=True)
         if line.startswith(_BEFORE)
         and (
@@ -192,7 +193,7 @@ def find_all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[
             or (
                 (
                     line.rfind(_PROPERTIES) == at + _TO_MEMBER
-                    or _is_one_value(line[at + _TO_PROPERTIES : -1])
+                    or _is_one_value(line[at + _TO_PROPERTIES : -_TO_END])
                 )
                 and not _is_deep(line, b"{", at + _TO_PROPERTIES + 1)
             )

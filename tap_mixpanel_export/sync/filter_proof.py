@@ -49,7 +49,7 @@ class EventDigest:
 
     def take(self, block: bytes) -> None:
         """Take some whole lines; the last one may lack its end."""
-        for line in whole_lines(block if block.endswith(b"\n") else block + b"\n"):
+        for line in whole_lines(block):
             if line.strip():
                 self._take(line)
 

@@ -41,10 +41,14 @@ class Lags:
     def sample(self, instants: Sequence[int], processed: Sequence[int | None]) -> None:
         """Take some of the events of a block, in milliseconds since the epoch."""
         step = max(1, len(instants) // _SAMPLES_OF_A_BLOCK)
-        for instant, stamp in zip(instants[::step], processed[::step], strict=True):
-            if stamp is not None:
-                lag = (stamp - instant) // _MINUTE_MS
-                self._minutes[max(-_DAY_MINUTES, min(_DAY_MINUTES, lag))] += 1
+        lags = [
+            (stamp - instant) // _MINUTE_MS
+            for instant, stamp in zip(instants[::step], processed[::step], strict=True)
+            if stamp is not None
+        ]
+        if lags and not -_DAY_MINUTES <= min(lags) <= max(lags) <= _DAY_MINUTES:
+            lags = [max(-_DAY_MINUTES, min(_DAY_MINUTES, lag)) for lag in lags]
+        self._minutes.update(lags)
 
     def add(self, other: Lags) -> None:
         """Take another histogram along."""

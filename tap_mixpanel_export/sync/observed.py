@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from heapq import nlargest
 from itertools import compress, count
 from typing import TYPE_CHECKING
 
@@ -149,10 +148,10 @@ class Observed:
         return processed
 
     def _note_newest(self, instants: Sequence[int], processed: Sequence[int | None]) -> None:
-        of_block = nlargest(NEWEST, {at for at in processed if at is not None})
-        places = list(processed)
-        self._newest |= {stamp: instants[places.index(stamp)] for stamp in of_block}
-        kept = nlargest(NEWEST, self._newest)
+        # From the end: of events with one stamp the first one counts.
+        of_block = dict(zip(reversed(processed), reversed(instants), strict=True))
+        self._newest |= {stamp: at for stamp, at in of_block.items() if stamp is not None}
+        kept = sorted(self._newest)[-NEWEST:]
         self._newest = {stamp: self._newest[stamp] for stamp in kept}
         if len(kept) == NEWEST:
-            self._threshold_ms = kept[-1]
+            self._threshold_ms = kept[0]

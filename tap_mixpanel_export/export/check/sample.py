@@ -90,7 +90,7 @@ class Sample:
         """
         instants, stamps = [], []
         clock = Instants(self.zone, milliseconds=self.milliseconds)
-        for line in whole_lines(block if block.endswith(b"\n") else block + b"\n"):
+        for line in whole_lines(block):
             if not line.strip():
                 continue
             self.text_bytes += len(line) + 1
