@@ -1,8 +1,8 @@
-"""Writes what follows from code: README's settings and functions, Hub's file, `meltano.yml`."""
+"""Writes what follows from code: the documentation's tables, Hub's files, `meltano.yml`."""
 
 from __future__ import annotations
 
-from docs import functions, hub, meltano, readme
+from docs import hub, meltano, places, tables
 from docs.about import about
 
 
@@ -10,10 +10,10 @@ def main() -> None:
     """Write the files anew."""
     told = about()
     hub.TARGET.write_text(hub.render(hub.definition(told)), encoding="utf-8")
-    for file, render in ((readme.README, readme.render), (meltano.TARGET, meltano.render)):
-        file.write_text(render(file.read_text(encoding="utf-8"), told), encoding="utf-8")
-    text = readme.README.read_text(encoding="utf-8")
-    readme.README.write_text(functions.render(text), encoding="utf-8")
+    project = meltano.TARGET.read_text(encoding="utf-8")
+    meltano.TARGET.write_text(meltano.render(project, told), encoding="utf-8")
+    for file, text in places.fill(places.read(), tables.written(told)).items():
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

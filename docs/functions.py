@@ -1,15 +1,12 @@
-"""Writes the list of Data Prep functions into the README from the registry that evaluates them.
+"""The list of Data Prep functions, from the registry that evaluates them.
 
-To be run as `python -m docs` whenever a function is added; a test compares.
+`python -m docs` writes it into its page whenever a function is added; a test compares.
 """
 
 from __future__ import annotations
 
-import re
-
 from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS, Function
 
-_PLACE = re.compile(r"(<!-- functions: .*? -->\n).*?(<!-- end of functions -->)", re.DOTALL)
 _KINDS = {
     "text": "text",
     "regexes": "regular expressions (RE2's syntax, as a text literal)",
@@ -33,21 +30,6 @@ def functions_table() -> str:
         told = "; ".join(", ".join(map(_call, names)) for names in implementations.values())
         rows.append(f"| {_KINDS[kind]} | {told} |")
     return "\n".join(rows)
-
-
-def render(readme: str) -> str:
-    """Return a README with the functions of today.
-
-    Args:
-        readme: Its text.
-
-    Raises:
-        ValueError: The marks between which the list stands are not there.
-    """
-    text, count = _PLACE.subn(lambda m: f"{m[1]}\n{functions_table()}\n\n{m[2]}", readme)
-    if count != 1:
-        raise ValueError("the README has no place for the functions")
-    return text
 
 
 def _call(function: Function) -> str:

@@ -1,4 +1,4 @@
-"""The README in pieces, and somebody who does what it says, from top to bottom."""
+"""README and the pages of docs/ in pieces, and somebody who does what they say, top to bottom."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from meltano_project import BIN, ROOT, environment, tracked_files
 
+from docs.places import README, files
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_mixpanel_export.sandbox import Sandbox
-
-README = ROOT / "README.md"
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
@@ -65,14 +65,14 @@ class Block:
     """A fenced block.
 
     Attributes:
-        chapter: The heading that it stands under.
-        line: Number of its first line in the README.
+        chapter: The heading that it stands under: one of README's, or the title of a page.
+        place: File and number of its first line.
         language: What stands behind the fence.
         text: What is inside, without the indentation of a list.
     """
 
     chapter: str
-    line: int
+    place: str
     language: str
     text: str
 
@@ -80,30 +80,35 @@ class Block:
     def commands(self) -> list[str]:
         """Lines of a `console` block, without the prompt."""
         lines = self.text.splitlines()
-        assert all(line.startswith("$ ") for line in lines), (
-            f"line {self.line}: what is no command?"
-        )
+        assert all(line.startswith("$ ") for line in lines), f"{self.place}: what is no command?"
         return [line[2:] for line in lines]
 
 
 def read() -> str:
-    return README.read_text(encoding="utf-8")
+    """README and all pages."""
+    return "\n".join(file.read_text(encoding="utf-8") for file in files())
 
 
 def blocks() -> list[Block]:
-    """All fenced blocks in their order."""
-    text = read()
+    """All fenced blocks, those of a file in their order."""
+    return [block for file in files() for block in _blocks_of(file)]
+
+
+def _blocks_of(file: Path) -> list[Block]:
+    text = file.read_text(encoding="utf-8")
+    heading = re.compile(r"^## (.*)$" if file == README else r"\A# (.*)$", re.MULTILINE)
     found = []
     for match in _FENCE.finditer(text):
         before = text[: match.start()]
-        chapter = re.findall(r"^## (.*)$", before, re.MULTILINE)[-1]
-        found.append(Block(chapter, before.count("\n") + 2, match[2], dedent(match[3])))
+        line = before.count("\n") + 2
+        chapter = heading.findall(_FENCE.sub("", before))[-1]
+        found.append(Block(chapter, f"{file.name}:{line}", match[2], dedent(match[3])))
     return found
 
 
-def prose() -> str:
-    """The README without its fenced blocks."""
-    return _FENCE.sub("", read())
+def prose(file: Path | None = None) -> str:
+    """A file, or all of them, without fenced blocks."""
+    return _FENCE.sub("", read() if file is None else file.read_text(encoding="utf-8"))
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from meltano_project import BIN, ROOT
 
-from docs import hub, meltano, readme
+from docs import hub, meltano, tables
 from docs.about import about
 
 HUB = ROOT / "hub"
@@ -124,7 +124,7 @@ def test_a_setting_that_is_new_is_written_into_every_file(told):
     new = {"type": ["integer", "null"], "title": "New", "description": "New.", "secret": True}
     settings = {"properties": {**told["settings"]["properties"], "brand_new": new}}
     later = {**told, "settings": settings}
-    assert "| `brand_new` | integer, secret |" in readme.settings_table(later)
+    assert "| `brand_new` | integer, secret |" in tables.settings_table(later)
     assert {"name": "brand_new", "kind": "password", "label": "New", "description": "New."} in (
         hub.definition(later)["settings"]
     )

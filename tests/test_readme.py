@@ -1,4 +1,4 @@
-"""The README is true: each command and snippet in it works, each name and figure is right."""
+"""README and the pages are true: each command and snippet works, each name and figure is right."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from meltano_project import BIN, ROOT, environment
 from readme import ELSEWHERE, Follower, blocks, prose, read
 
-from docs import readme as generator
+from docs import places, tables
 from docs.about import about
+from docs.places import PAGES, README
 from tap_mixpanel_export.config import HOSTS
 from tap_mixpanel_export.config.unknown import OLD_SETTINGS
 from tap_mixpanel_export.records import duplicates as repeats
@@ -35,6 +36,7 @@ UTC = timezone.utc
 # After the state that the README shows, so that time can go on from it.
 EVENING = datetime(2026, 11, 22, 20, tzinfo=UTC)
 TARGETS = ROOT / "tests" / "targets"
+OWN_FILES = "https://github.com/tap-mixpanel-export/tap-mixpanel-export/blob/main/"
 STATE_KEYS = {
     "replication_key",
     "replication_key_value",
@@ -68,16 +70,17 @@ def code(text: str) -> list[str]:
     return re.findall(r"`([^`]+)`", text)
 
 
-def follow(chapter: str, folder: Path, sandbox: Sandbox, **settings: str) -> Follower:
+def follow(*chapters: str, folder: Path, sandbox: Sandbox, **settings: str) -> Follower:
     known = {
         "SECRET": "quiet",
         "FIELD_GROUP_ID": "https://x/group",
         "SCHEMA_ID": "https://x/schema",
     }
     follower = Follower(folder / "clone", sandbox, {**known, **settings})
-    for block in blocks():
-        if block.chapter == chapter:
-            follower.follow(block)
+    for chapter in chapters:
+        for block in blocks():
+            if block.chapter == chapter:
+                follower.follow(block)
     return follower
 
 
@@ -91,7 +94,8 @@ def test_mapping_leads_from_a_mapping_set_to_experience_events(tmp_path):
     # No event gets too old between the two runs that are compared.
     start = (datetime.now(UTC) - timedelta(days=29)).date().isoformat()
     with Sandbox() as sandbox:
-        done = follow("Mapping and XDM", tmp_path, sandbox, TAP_MIXPANEL_EXPORT_START_DATE=start)
+        settings = {"TAP_MIXPANEL_EXPORT_START_DATE": start}
+        done = follow("XDM and Adobe", folder=tmp_path, sandbox=sandbox, **settings)
     flat = json_lines(done.root / "output" / "events.jsonl")
     events = json_lines(done.root / "output" / "mixpanel_experience_events.jsonl")
     assert len(events) == len({event["_id"] for event in events}) > 2000
@@ -115,7 +119,8 @@ def test_mapping_leads_from_a_mapping_set_to_experience_events(tmp_path):
 def test_install_works_with_meltano_and_without(tmp_path, loader):
     with Sandbox() as sandbox:
         path = f"{loader}:{environment()['PATH']}"
-        done = follow("Install", tmp_path, sandbox, PATH=path)
+        # Settings has what to add to `meltano.yml`.
+        done = follow("Settings", "Install", folder=tmp_path, sandbox=sandbox, PATH=path)
     own = done.root / "own"
     assert "SECRET='quiet'" in (own / ".env").read_text()
     state = json.loads((own / "state.json").read_text())["bookmarks"]["events"]
@@ -133,13 +138,13 @@ def test_install_works_with_meltano_and_without(tmp_path, loader):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "chapter",
-    sorted({block.chapter for block in blocks()} - {"Install", "Mapping and XDM"}),
+    sorted({block.chapter for block in blocks()} - {"Install", "XDM and Adobe"}),
 )
 def test_the_other_chapters_work(chapter, tmp_path):
     with Sandbox(clock=SandboxClock.fixed(EVENING)) as sandbox:
-        follow(chapter, tmp_path, sandbox)
+        follow(chapter, folder=tmp_path, sandbox=sandbox)
         statuses = {request.status for request in sandbox.requests}
-    assert statuses == ({200} if chapter in {"Late events", "Scaling"} else set())
+    assert statuses == ({200} if chapter in {"Late events", "Beyond one machine"} else set())
 
 
 def test_no_block_is_of_a_kind_that_is_not_tested():
@@ -148,9 +153,9 @@ def test_no_block_is_of_a_kind_that_is_not_tested():
     for block in blocks():
         if block.language in {"sql", "sh"}:
             # tests/test_targets.py runs these files.
-            assert block.text.strip() in of_targets, f"line {block.line}"
+            assert block.text.strip() in of_targets, block.place
         else:
-            assert block.language in executed, f"line {block.line}: {block.language or 'no kind'}"
+            assert block.language in executed, f"{block.place}: {block.language or 'no kind'}"
 
 
 def test_commands_that_are_not_run_here_are_run_where_the_table_says():
@@ -161,20 +166,30 @@ def test_commands_that_are_not_run_here_are_run_where_the_table_says():
     assert [snippet for snippet in inline if snippet not in ci] == []
 
 
-def test_the_table_of_settings_is_what_the_tap_says(told):
-    assert read() == generator.render(read(), told), "run python -m docs"
+def test_what_is_generated_is_what_the_code_says(told):
+    assert places.read() == places.fill(places.read(), tables.written(told)), "run python -m docs"
 
 
-def table(chapter: str, heading: str) -> list[list[str]]:
-    """Rows of the table of a chapter whose heading begins like this."""
-    (text,) = re.findall(rf"^## {chapter}\n(.*?)(?=^## |\Z)", prose(), re.DOTALL | re.MULTILINE)
+def test_what_has_no_place_is_told():
+    with pytest.raises(ValueError, match="no place for its weather"):
+        places.fill(places.read(), {"weather": "fine"})
+
+
+def test_a_chapter_has_one_place_only():
+    places_of = {(block.chapter, block.place.partition(":")[0]) for block in blocks()}
+    assert len({chapter for chapter, _ in places_of}) == len(places_of)
+
+
+def table(file: Path, heading: str) -> list[list[str]]:
+    """Rows of the table of a file whose heading begins like this."""
+    text = prose(file)
     rows = re.search(rf"^\| {re.escape(heading)}.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1].splitlines()]
 
 
 def test_every_name_in_the_text_is_one_of_the_project(told):
     columns = {column.name for column in derive_columns(load_mapping())}
-    others = table("Authentication", "there")
+    others = table(PAGES / "from-tap-mixpanel.md", "there")
     old = {name.partition(":")[0] for row in others for name in code(row[0])}
     assert old == set(OLD_SETTINGS)
     known = {
@@ -216,14 +231,14 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
 
 
 def test_the_columns_in_the_table_are_those_of_the_stream():
-    names = [name for row in table("What comes out", "column") for name in code(row[0])]
+    names = [name for row in table(README, "column") for name in code(row[0])]
     columns = {column.name for column in derive_columns(load_mapping())}
     assert set(names) == {"event_id", "timestamp", "properties"} | columns
     assert f"the {len(columns)} attributes" in re.sub(r"\s+", " ", prose())
 
 
 def test_the_hosts_in_the_table_are_those_of_the_tap():
-    rows = table("Regions, hosts, proxies", "`region`")
+    rows = table(PAGES / "settings.md", "`region`")
     assert {code(region)[0]: code(host)[0] for region, host in rows} == HOSTS
 
 
@@ -248,15 +263,35 @@ def test_options_in_the_text_are_those_of_the_commands():
     assert {option for option in options if option not in told} == set()
 
 
-def test_links_lead_somewhere():
-    text = prose()
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        if link.startswith("#"):
-            assert link[1:] in anchors, link
-        elif not link.startswith("https://"):
-            assert (ROOT / link.partition("#")[0]).exists(), link
+def anchors(file: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", prose(file), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", places.files(), ids=lambda file: file.name)
+def test_links_lead_somewhere(file):
+    for link in re.findall(r"\]\(([^)]+)\)", prose(file)):
+        # What is not a page of the site has to be named in full there.
+        inside = link.removeprefix(OWN_FILES)
+        path, _, anchor = inside.partition("#")
+        target = (ROOT if inside != link else file.parent) / path if path else file
+        if inside.startswith("https://"):
+            continue
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_each_page_is_found_from_the_readme_and_the_index():
+    for start in (README, PAGES / "index.md"):
+        linked = {link.rpartition("/")[2] for link in re.findall(r"\]\(([^)#]+)", prose(start))}
+        pages = {page.name for page in PAGES.glob("*.md")} - {"index.md"}
+        assert pages - linked == set()
+
+
+@pytest.mark.parametrize("other", ["tap-mixpanel", "airbyte", "fivetran"])
+def test_who_comes_from_elsewhere_finds_the_page_on_the_first_screen(other):
+    first_screen = README.read_text(encoding="utf-8").splitlines()[:24]
+    assert f"(docs/pages/from-{other}.md)" in "\n".join(first_screen)
 
 
 def test_modules_named_as_the_way_of_an_event_exist():

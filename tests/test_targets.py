@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from event_truth import Row, expected_rows, instant_of, parse
-from meltano_project import ROOT, MeltanoProject, environment
+from meltano_project import MeltanoProject, environment
 from private_postgres import postgres_programs, private_postgres
+from readme import read
 
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("targets")]
 
 FOLDER = Path(__file__).with_name("targets")
-README = ROOT / "README.md"
 QUERIES = FOLDER / "events-per-day"
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 START = datetime(2026, 11, 16, tzinfo=timezone.utc)
@@ -184,11 +184,11 @@ def test_a_property_is_read_as_the_readme_says(project, runs):
 
 @pytest.mark.parametrize("query", sorted(QUERIES.iterdir()), ids=lambda path: path.name)
 def test_the_readme_shows_the_queries(query):
-    assert query.read_text().strip() in README.read_text(encoding="utf-8")
+    assert query.read_text().strip() in read()
 
 
 def test_the_plugins_of_the_readme_are_the_tested_ones():
-    told = README.read_text(encoding="utf-8")
+    told = read()
     tested = plugins_of((FOLDER / "meltano.yml").read_text())
     shown: dict[str, Any] = {}
     for block in re.findall(r"```yaml\n(.*?)```", told, re.DOTALL):
@@ -200,7 +200,7 @@ def test_the_plugins_of_the_readme_are_the_tested_ones():
 
 
 def test_the_readme_names_the_loaders_with_their_versions():
-    told = README.read_text(encoding="utf-8")
+    told = read()
     plugins = yaml.safe_load((FOLDER / "meltano.yml").read_text())["plugins"]
     for loader in plugins["loaders"]:
         package, _, version = loader.get("pip_url", "").partition(" ")[0].partition("==")

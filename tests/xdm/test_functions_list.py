@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,11 +8,8 @@ from docs import functions
 from tap_mixpanel_export.xdm.expressions import ExpressionError, compile_expression
 from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
-
-def test_the_readme_lists_the_functions_that_there_are():
-    assert functions.render(README) == README, "run python -m docs"
+def test_the_list_names_the_functions_that_there_are():
     told = set(re.findall(r"`(?:\w+\.)?(\w+)\([^`]*\)`", functions.functions_table()))
     assert told == FUNCTIONS.keys()
 

@@ -19,7 +19,7 @@ from harness import truth
 from jsonschema import Draft202012Validator, FormatChecker
 from meltano_project import BIN, environment
 from moto.server import ThreadedMotoServer
-from readme import README
+from readme import read
 
 from tap_mixpanel_export.sandbox import Sandbox
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
@@ -43,7 +43,7 @@ def loaders_of(block: str) -> list[dict]:
 
 def shown() -> dict:
     """The plugin as README shows it."""
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", read(), re.DOTALL)
     plugins = [p for block in blocks for p in loaders_of(block)]
     [plugin] = [plugin for plugin in plugins if plugin["name"] == "target-s3"]
     return plugin

@@ -1,13 +1,11 @@
-"""Writes what the README says about settings, from what the tap says about itself.
+"""What the documentation says about settings, from what the tap says about itself.
 
-To be run as `python -m docs` whenever a setting changes; a test compares.
+`python -m docs` writes it into the pages whenever a setting changes; a test compares.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from textwrap import indent
 from typing import Any
 
@@ -15,11 +13,8 @@ import yaml
 
 from docs import hub, meltano
 from docs.about import is_own
+from docs.functions import functions_table
 from tap_mixpanel_export.config.unknown import OLD_SETTINGS
-
-README = Path(__file__).resolve().parents[1] / "README.md"
-
-_PLACE = r"(<!-- {0}: .*? -->\n).*?(<!-- end of {0} -->)"
 
 
 def settings_table(told: dict[str, Any]) -> str:
@@ -41,26 +36,18 @@ def settings_table(told: dict[str, Any]) -> str:
     return "\n".join([*rows, "", sdk])
 
 
-def render(readme: str, told: dict[str, Any]) -> str:
-    """Return a README with what is true today.
+def written(told: dict[str, Any]) -> dict[str, str]:
+    """Return what stands in the places of the documentation, by their names.
 
     Args:
-        readme: Its text.
         told: What `--about` printed.
-
-    Raises:
-        ValueError: Marks between which something stands are not there.
     """
-    for name, written in (
-        ("settings", settings_table(told)),
-        ("declaration", f"```yaml\n{extractor(told)}```"),
-        ("old settings", migration_table()),
-    ):
-        place = re.compile(_PLACE.format(name), re.DOTALL)
-        readme, count = place.subn(lambda m, text=written: f"{m[1]}\n{text}\n\n{m[2]}", readme)
-        if count != 1:
-            raise ValueError(f"the README has no place for its {name}")
-    return readme
+    return {
+        "settings": settings_table(told),
+        "declaration": f"```yaml\n{extractor(told)}```",
+        "old settings": migration_table(),
+        "functions": functions_table(),
+    }
 
 
 def extractor(told: dict[str, Any]) -> str:
