@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_mixpanel_export.errors import ExportError, OutputError, printable
+from tap_mixpanel_export.json_files import read_json
 from tap_mixpanel_export.stdout import replace_stdout
 from tap_mixpanel_export.termination import end_at_once, end_in_order, is_ending
 
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 _FAILURE = 1
 _FILES = ("--config", "--state", "--catalog")
-
-# What the kinds of errors in a state mostly come from.
-_STATE_HINTS = {
-    "Extra data": ". A target writes a line for each state: keep the last one (tail -n 1)",
-    "Expecting value": ". A target that is ended early may leave an empty one: use that before it",
-}
 
 
 def run(program: str, load: Callable[[], Command], arguments: Sequence[str]) -> NoReturn:
@@ -210,19 +204,7 @@ def _check_files(arguments: list[str]) -> None:
         # ENV stands for the environment, - for stdin; a pipe can be read only once.
         if option not in _FILES or str(path) in {"ENV", "-"} or path.is_fifo():
             continue
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ExportError(f"{option} {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise ExportError(f"{option} {path} is not UTF-8") from error
-        except json.JSONDecodeError as error:
-            # The position is enough: the text may hold secrets.
-            hint = _STATE_HINTS.get(error.msg, "") if option == "--state" else ""
-            raise ExportError(
-                f"{option} {path} is not JSON: {error.msg} "
-                f"(line {error.lineno}, column {error.colno}){hint}"
-            ) from error
+        content = read_json(option, path)
         # Airbyte's state is a list of objects.
         parts = content if option == "--state" and isinstance(content, list) else [content]
         if not all(isinstance(part, dict) for part in parts):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.config import (
@@ -17,6 +15,7 @@ from tap_mixpanel_export.config import (
     read_environment,
 )
 from tap_mixpanel_export.errors import ExportError
+from tap_mixpanel_export.json_files import read_json
 from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark
 
@@ -146,22 +145,3 @@ def read_json_object(option: str, path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ExportError(f"{option} {path} is JSON, but not an object")
     return content
-
-
-def read_json(option: str, path: str) -> Any:
-    """Read a file that holds JSON.
-
-    Raises:
-        ExportError: It cannot be read, or does not.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ExportError(f"{option} {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ExportError(f"{option} {path} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        # The position is enough: the text may hold secrets.
-        raise ExportError(
-            f"{option} {path} is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        ) from error

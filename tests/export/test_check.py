@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+import commands as commands_of_tests
 import pytest
+import trustme
 from fake_time import FakeTime
 from harness import DAY, UTC, config_for, some_days
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.config import json_schema
+from tap_mixpanel_export.errors import ExportError
 from tap_mixpanel_export.export.check.checker import MOST_QUERIES
 from tap_mixpanel_export.export.cli import commands
 from tap_mixpanel_export.export.given import SDK_SETTINGS, read_settings
@@ -320,6 +325,66 @@ def test_lines_that_are_no_events_are_told(check):
     with shop(faults=[Fault("malformed_line", lines=3, request=0)]) as sandbox:
         checked = check(sandbox)
     assert "diagnostics_dir" in checked.text_of("lines")
+
+
+@pytest.mark.parametrize("kind", ["web_page", "error_text", "error_object"])
+def test_an_answer_that_is_no_export(check, kind):
+    # In the place of the events, not after some of them.
+    with shop(faults=[Fault(kind, share=0, times=None)]) as sandbox:
+        checked = check(sandbox)
+    assert_found(checked, "connection", "no event")
+
+
+def test_a_proxy_that_does_not_answer(check, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hidden@127.0.0.1:9")
+    with shop() as sandbox:
+        checked = check(sandbox, api_url="https://data.mixpanel.com/api/2.0")
+    assert_found(checked, "connection", "HTTPS_PROXY")
+    assert "hidden" not in checked.text
+
+
+def test_a_certificate_that_nobody_vouches_for(check, tmp_path, monkeypatch):
+    authority = trustme.CA()
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    certificate = authority.issue_cert("127.0.0.1")
+    for blob in certificate.cert_chain_pems:
+        blob.write_to_path(chain, append=True)
+    certificate.private_key_pem.write_to_path(key)
+    with shop(tls=(chain, key)) as sandbox:
+        assert_found(check(sandbox), "connection", "REQUESTS_CA_BUNDLE")
+        bundle = tmp_path / "bundle.pem"
+        authority.cert_pem.write_to_path(bundle)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+        checked = check(sandbox)
+    assert checked.problems == []
+    assert "its certificate was accepted" in checked.text_of("connection")
+
+
+@pytest.mark.slow
+def test_the_exit_code_is_that_of_the_findings_and_no_sdk_is_imported(tmp_path):
+    code = (
+        "import sys; from tap_mixpanel_export.export.cli.commands import main; "
+        "sys.exit('singer_sdk' in sys.modules or 'pyarrow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with Sandbox() as sandbox:
+        good = commands_of_tests.tap_config(sandbox, tmp_path)
+        bad = tmp_path / "bad.json"
+        bad.write_text(json.dumps(config_for(sandbox, service_account_secret="wrong")))
+        for path, expected in ((good, 0), (str(bad), 1)):
+            line = commands_of_tests.command("mixpanel-export", "check", "--config", path)
+            done = subprocess.run(line, check=False, capture_output=True, text=True)
+            assert done.returncode == expected, done.stderr
+            assert done.stderr == ""
+
+
+def test_a_config_that_cannot_be_read_is_told_in_words(tmp_path):
+    for content, words in ((None, "No such file"), ("{", "is not JSON"), ("[]", "not an object")):
+        path = tmp_path / "config.json"
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(ExportError, match=words):
+            read_settings([str(path)])
 
 
 def test_the_command_reads_the_environment_and_says_its_findings(tmp_path, monkeypatch, capsys):

@@ -138,6 +138,15 @@ class Checker:
     def _go_on(self, day: _Day) -> Iterator[Finding]:
         """What can be said when the service grants exports."""
         yield from self._reached()
+        if day.sample.malformed and not day.sample.events:
+            yield problem(
+                CONNECTION,
+                f"the answer has {day.sample.malformed:,} lines and no event: an error in words, "
+                "or a web page of something on the way (a proxy?). Try again, as runs do by "
+                "themselves",
+            )
+            yield self._disk(None)
+            return
         try:
             if day.sample.events:
                 yield ok(PROJECT, f"{self._project} has events on {day.days}")

@@ -41,7 +41,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For programs
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tap-mixpanel-export")
 def main() -> None:
-    """Export raw Mixpanel events without Singer: check the settings, read events."""
+    """Export raw Mixpanel events without Singer: check the settings, plan a run, read events."""
 
 
 main.add_command(read)
@@ -112,8 +112,12 @@ def plan(configs: tuple[str, ...], state: str | None, *, no_probe: bool, as_json
         click.echo(f"note: {notice}", err=True)
     settings = given.settings
     bookmark = read_state(state, settings.zone)
+    probed = None
+    if not no_probe:
+        with closing(_quota(settings)) as quota:
+            probed = probe(settings, quota)
+    # A run has a quota of its own, unless it is shared by quota_file: that knows of the probe.
     with closing(_quota(settings)) as quota:
-        probed = None if no_probe else probe(settings, quota)
         planned = make_plan(settings, bookmark, quota, probed)
     click.echo(json.dumps(planned.to_dict(), indent=2) if as_json else plan_text(planned))
     return 0

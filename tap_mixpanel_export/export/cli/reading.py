@@ -13,8 +13,9 @@ import click
 
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.export.api import Export
-from tap_mixpanel_export.export.given import merge_settings, read_json
+from tap_mixpanel_export.export.given import merge_settings
 from tap_mixpanel_export.export.sinks import open_sink
+from tap_mixpanel_export.json_files import read_json
 from tap_mixpanel_export.private_files import write_private
 
 logger = logging.getLogger("mixpanel-export")
