@@ -30,6 +30,8 @@ HEADLESS = "headless"
 
 # A deselected member of an event: nothing of the plain way can be used then.
 _DESELECTED = ["properties", "properties", "properties", "$city"]
+# Tells how many rows were read, where nothing else is left of them.
+_ROWS = "rows"
 _ONE_MAP = {"events": {"day": "timestamp[:10]"}}
 
 
@@ -92,6 +94,10 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
         "map": lambda: _own("map", "this tap, one stream map", {"stream_maps": _ONE_MAP}),
         "batch-jsonl": lambda: _batch("jsonl", "gzip", _lines_of_gzip),
         "batch-parquet": lambda: _batch("parquet", None, _rows_of_parquet),
+        "arrow": lambda: _arrow("arrow", "this tap's Python interface, Arrow batches"),
+        "arrow-parquet": lambda: _arrow(
+            "arrow-parquet", "the same, written as Parquet", "events.parquet"
+        ),
         HEADLESS: lambda: Variant(
             HEADLESS,
             "mixpanel-headless 0.4.0, to JSON Lines",
@@ -173,9 +179,28 @@ def _batch(file_format: str, compression: str | None, count: Callable[[Path], in
     )
 
 
+def _arrow(key: str, title: str, parquet: str | None = None) -> Variant:
+    files = _Files(CACHE / "batches" / key, _told_rows)
+    written = () if parquet is None else (str(files.folder / parquet),)
+    return Variant(
+        key,
+        title,
+        (
+            *(sys.executable, str(HERE / "arrow.py"), DAY.isoformat()),
+            *(str(files.folder / _ROWS), *written),
+        ),
+        count=files.events,
+        clean=files.clean,
+    )
+
+
 def _lines_of_gzip(file: Path) -> int:
     with gzip.open(file) as text:
         return sum(1 for _ in text)
+
+
+def _told_rows(file: Path) -> int:
+    return int(file.read_text()) if file.name == _ROWS else 0
 
 
 def _rows_of_parquet(file: Path) -> int:

@@ -27,6 +27,7 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
         [
             *(sys.executable, "-m", "benchmarks", "--sections", "speed", "--shapes", "wide"),
             *("--events", "500", "--runs", "2", "--variants", "floor", "plain", "generic", "naive"),
+            *("arrow", "arrow-parquet"),
             *("--output", tmp_path),
         ],
         cwd=ROOT,
@@ -38,7 +39,7 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
     written = (tmp_path / "results.md").read_text()
     # The slow ones are given fewer.
     rows = [line for line in written.splitlines() if re.match(r"\| [^|]+ \| (500|250) \|", line)]
-    assert len(rows) == 4
+    assert len(rows) == 6
     assert "failed" not in written
     assert written in done.stdout
     picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - our own
