@@ -88,6 +88,9 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
             (sys.executable, str(HERE / "floor.py"), DAY.isoformat()),
         ),
         PLAIN: lambda: _own(PLAIN, "this tap"),
+        "report": lambda: _own(
+            "report", "this tap, with a report", {"report_dir": str(CACHE / "report")}
+        ),
         "generic": lambda: _own(
             "generic", "this tap, deselection inside `properties`", catalog=_catalog()
         ),

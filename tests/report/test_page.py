@@ -103,6 +103,16 @@ def test_draws_a_bar_a_day_as_high_as_its_events(show) -> None:
     assert sum(told) == sum(run["eventsPerDay"].values())
 
 
+def test_a_run_of_one_day_is_a_chart_of_two_weeks(show) -> None:
+    run = document(days=1)
+    page = show(run)
+    names = page.locator(".day rect").evaluate_all("r => r.map(x => x.ariaLabel)")
+    assert len(names) == 14
+    # Days that were not asked for are no days without events.
+    assert sum("nothing new" in name for name in names) == 13
+    assert names[-1].startswith("Wednesday, November 25, 2026: 2,")
+
+
 def test_draws_ten_years_by_week_or_month_and_lists_each_day(show) -> None:
     run = document(days=3650)
     page = show(run)

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import json
+import logging
 from collections import Counter
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
+from importlib import resources
 
 import pytest
+from harness import run_tap
+from jsonschema import Draft202012Validator
 
 from tap_mixpanel_export.records.event_filter import Skip
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 from tap_mixpanel_export.sync.context import FinishedWindow
-from tap_mixpanel_export.sync.summary import RunSummary
+from tap_mixpanel_export.sync.summary import FIGURES, RunSummary
 from tap_mixpanel_export.sync.windows import Purpose, Window
 
 DAY = date(2026, 11, 20)
@@ -99,3 +105,46 @@ def test_the_share_of_malformed_lines_is_that_of_the_run_so_far(finished):
     summary.add(finished(lines=98, malformed=1))
     assert summary.malformed_percent(finished(malformed=1)) == 2
     assert summary.malformed_percent(finished(lines=100)) == pytest.approx(100 / 199)
+
+
+SCHEMA = json.loads(
+    (resources.files("tap_mixpanel_export.sync") / "summary.schema.json").read_text("utf-8")
+)
+
+
+def test_the_line_of_a_run_is_one_line_of_json_as_its_schema_says(caplog):
+    caplog.set_level(logging.INFO, logger="tap-mixpanel-export.run")
+    now = datetime(2026, 1, 20, 12, tzinfo=timezone.utc)
+    begin = now - timedelta(days=40)
+    events = [Event.at(begin + timedelta(hours=n), insert_id=f"{n}") for n in range(0, 1060, 7)]
+    clock = SandboxClock.fixed(now)
+    with Sandbox(events, clock=clock) as sandbox:
+        state = run_tap(sandbox, start_date="2025-12-12").state()
+        for _ in range(3):
+            clock.advance(timedelta(days=1))
+            state = run_tap(sandbox, state).state(state)
+    lines = [r.getMessage() for r in caplog.records if "run summary" in r.getMessage()]
+    assert len(lines) == 4
+    Draft202012Validator.check_schema(SCHEMA)
+    for line in lines:
+        assert line.startswith("run summary: {")
+        assert "\n" not in line
+        told = json.loads(line.removeprefix("run summary: "))
+        Draft202012Validator(SCHEMA).validate(told)
+        assert list(told) == list(SCHEMA["properties"])
+    # The last runs have a proof, and look for late events of days before the look-back.
+    assert told["sweepWindowCount"] > 0
+    assert told["sweptDayCount"] > told["sweepWindowCount"]
+    assert told["filterProof"].startswith("used: ")
+    assert told["clock"].startswith("the service's")
+
+
+def test_a_figure_has_one_name_and_one_label():
+    names = [figure.name for figure in FIGURES]
+    labels = [figure.label for figure in FIGURES]
+    assert len(set(names)) == len(set(labels)) == len(FIGURES)
+    run = json.loads(
+        (resources.files("tap_mixpanel_export.report") / "run.schema.json").read_text("utf-8")
+    )
+    assert {*names, "filterProof", "clock"} == {*SCHEMA["required"]} <= {*run["required"]}
+    assert SCHEMA["required"] == list(SCHEMA["properties"])

@@ -13,6 +13,7 @@
   const STATUS = {success: "complete", failed: "failed", unfinished: "not finished"};
   // Bars narrower than this cannot be pointed at: a longer time is drawn by week or month.
   const MOST_BARS = 400;
+  const LEAST_BARS = 14;
   const DAY_MS = 86_400_000;
 
   function node(tag, attributes = {}, ...children) {
@@ -100,6 +101,9 @@
     let first = names[0], last = names.at(-1);
     if (run.range && run.range.first < first && day(first) - day(run.range.first) < 4000 * DAY_MS) first = run.range.first;
     if (run.range && run.range.last > last) last = run.range.last;
+    // A chart of one day would be one block of colour.
+    const least = isoDay(new Date(+day(last) - (LEAST_BARS - 1) * DAY_MS));
+    if (least < first) first = least;
     const days = [];
     for (let at = +day(first); at <= +day(last); at += DAY_MS) {
       const name = isoDay(new Date(at));
@@ -241,7 +245,7 @@
   function headline(run) {
     const made = node("div", {class: `headline ${run.status}`}, node("p", {}, node("strong", {}, run.headline)));
     if (run.error) made.append(node("p", {}, run.error));
-    if (run.filterProof) made.append(node("p", {}, `Late events: ${run.filterProof}`));
+    if (run.filterProof) made.append(node("p", {}, `Filter for late events: ${run.filterProof}`));
     if (run.clock) made.append(node("p", {}, `Clock: ${run.clock}`));
     return made;
   }

@@ -1,0 +1,86 @@
+"""README's ways to be told of a failed run and of a day without events, as cron runs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from meltano_project import ROOT, MeltanoProject, clone_of_the_project, environment
+from readme import Follower, blocks
+
+from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
+
+TARGETS = ROOT / "tests" / "targets"
+JOB = "mixpanel-watched"
+
+
+def runs(folder, *days: int) -> None:
+    """Documents of runs that have found events of these days before today."""
+    (folder / "report" / "runs").mkdir(parents=True)
+    today = datetime.now(timezone.utc).date()
+    for day in days:
+        document = {"eventsPerDay": {str(today - timedelta(days=day)): 5}}
+        (folder / "report" / "runs" / f"{day}.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(("days", "code"), [((1, 2), 0), ((0, 2), 1)])
+def test_a_day_without_events_is_a_failure(tmp_path, days, code):
+    runs(tmp_path, *days)
+    done = subprocess.run(
+        ["sh", TARGETS / "no-events.sh"], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == code
+    assert ("has come out of Mixpanel" in done.stderr) == bool(code)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> MeltanoProject:
+    """A clone with what README's chapter has a user add."""
+    root = clone_of_the_project(tmp_path_factory.mktemp("alerts") / "clone")
+    with Sandbox() as sandbox:
+        follower = Follower(root, sandbox, {})
+        for block in blocks():
+            if block.language == "yaml" and JOB in block.text:
+                follower.follow(block)
+    for name in ("no-events.sh", "cron.sh"):
+        shutil.copy2(TARGETS / name, root / name)
+        (root / name).chmod(0o755)
+    return MeltanoProject(root)
+
+
+def cron(project: MeltanoProject, sandbox: Sandbox, **settings: str):
+    return subprocess.run(
+        [project.root / "cron.sh"],
+        check=False,
+        env=environment(sandbox, **settings),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.timeout(300)
+def test_cron_is_silent_when_all_is_well_and_says_what_is_not(project):
+    now = datetime.now(timezone.utc)
+    events = [Event.at(now - timedelta(days=day, hours=1), insert_id=f"{day}") for day in (0, 2)]
+    start = {"TAP_MIXPANEL_EXPORT_START_DATE": str(now.date() - timedelta(days=3))}
+    with Sandbox(events, clock=SandboxClock.fixed(now)) as sandbox:
+        done = cron(project, sandbox, **start)
+        assert done.returncode == 1
+        assert "has come out of Mixpanel" in done.stdout
+        # It comes late, after what the first run has seen.
+        processed = now - timedelta(minutes=1)
+        sandbox.add([Event.at(now - timedelta(days=1), insert_id="late", processed=processed)])
+        done = cron(project, sandbox, **start)
+        assert (done.returncode, done.stdout) == (0, "")
+        wrong = {"TAP_MIXPANEL_EXPORT_SERVICE_ACCOUNT_SECRET": "wrong"}
+        done = cron(project, sandbox, **start, **wrong)
+    assert done.returncode == 1
+    assert "service account" in done.stdout
+    report = json.loads((project.root / "report" / "run.json").read_text())
+    assert report["status"] == "failed"
