@@ -141,6 +141,23 @@ def test_discovery_names_the_problems_of_a_mapping(command, file):
     assert "mapping 1 (_extconndev.plan): no such field in the field group" in err
 
 
+@pytest.mark.parametrize("more", [["--discover"], []])
+def test_columns_that_are_one_in_databases_are_refused(command, file, more):
+    """A loader would die of them, in the middle of the night."""
+    lines = [
+        {"sourceType": "ATTRIBUTE", "source": f"data.{name}", "destination": f"_extconndev.{field}"}
+        for name, field in (("Id", "item_id"), ("id", "item_name"), ("x" * 64, "import"))
+    ]
+    mapping = file("mapping.json", {"version": 0, "mappings": lines})
+    config = file("config.json", {**GOOD, "mapping_file": str(mapping)})
+    code, out, err = command("--config", config, *more)
+    assert (code, out) == (1, "")
+    assert "its column 'id' and 'Id' of mapping 1 are one in databases" in err
+    # Long names differ still when they are cut.
+    assert "xxx" not in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_each_setting_has_a_title_and_a_description(name):
     declared = TapMixpanelExport.config_jsonschema["properties"][name]

@@ -26,6 +26,7 @@ from tap_mixpanel_export.sync.windows import Bookmark, Span
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.column_names import column_problems
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
 from tap_mixpanel_export.xdm.mapping.further_columns import add_columns
 
@@ -179,8 +180,8 @@ def check_settings(
     now = now or datetime.now(timezone.utc)
     notices = [*_notices(declared, now)]
     times = _times(declared, zone, now, problems, notices)
-    columns, column_problems = load_columns(settings)
-    problems += column_problems
+    columns, of_columns = load_columns(settings)
+    problems += of_columns
     if (agent := declared.user_agent) is not None and not (agent.isprintable() and agent.isascii()):
         problems.append("user_agent may hold printable ASCII characters only")
     if problems or credentials is None or url is None:
@@ -226,6 +227,8 @@ def load_columns(settings: Mapping[str, Any]) -> tuple[tuple[Column, ...], list[
         columns = derive_columns(mapping)
     except MappingError as error:
         return (), list(error.problems)
+    if clashes := column_problems(mapping, with_long_names=False):
+        return (), clashes
     columns, problems = add_columns(columns, declared.columns)
     redaction, more = load_redaction(declared, columns)
     problems = [*problems, *more]

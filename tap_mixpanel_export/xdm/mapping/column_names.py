@@ -23,11 +23,12 @@ def column_key(name: str) -> str:
     return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").casefold()
 
 
-def column_problems(mapping: BoundMapping) -> list[str]:
+def column_problems(mapping: BoundMapping, *, with_long_names: bool = True) -> list[str]:
     """Return what databases would not take of the columns that a mapping makes, one sentence each.
 
     Args:
         mapping: A checked mapping.
+        with_long_names: Whether names count that are cut somewhere, and still differ from others.
     """
     taken = {column_key(name): (name, "the tap itself") for name in OWN_COLUMNS}
     sources: set[tuple[str, ...]] = set()
@@ -45,7 +46,7 @@ def column_problems(mapping: BoundMapping) -> list[str]:
                 f"{_place(bound)}: its column {name!r} and {other!r} of {of} are one in databases, "
                 f"which see no case and no more than {MAX_NAME_BYTES} bytes. {_ADVICE}"
             )
-        elif len(name.encode()) > MAX_NAME_BYTES:
+        elif with_long_names and len(name.encode()) > MAX_NAME_BYTES:
             problems.append(
                 f"{_place(bound)}: its column {name!r} is longer than {MAX_NAME_BYTES} bytes, and "
                 f"cut in PostgreSQL. {_ADVICE}"
