@@ -29,6 +29,7 @@ def load_redaction(
     problems: list[str] = []
     removed = _paths("exclude_properties", settings.exclude_properties, columns, problems)
     hashed = _paths("hash_properties", settings.hash_properties, columns, problems)
+    named = {**removed, **hashed}
     problems += [
         f"{name} is in both exclude_properties and hash_properties"
         for name in dict.fromkeys(settings.exclude_properties)
@@ -36,17 +37,18 @@ def load_redaction(
     ]
     if settings.hash_salt is not None and not settings.hash_salt:
         problems.append("hash_salt is empty; leave it out to hash without a salt")
-    if problems or not removed | hashed:
+    if problems or not named:
         return None, problems
-    return Redaction(removed, hashed, (settings.hash_salt or "").encode()), []
+    salt = (settings.hash_salt or "").encode()
+    return Redaction(set().union(*removed.values()), set().union(*hashed.values()), salt, named), []
 
 
 def _paths(
     setting: str, names: Sequence[str], columns: Sequence[Column], problems: list[str]
-) -> set[Path]:
-    """All that a name can mean: to hide too much is mended later, to hide too little never."""
+) -> dict[str, set[Path]]:
+    """All that each name can mean: to hide too much is mended later, to hide too little never."""
     of_column = {column.name: column.path for column in columns}
-    paths: set[Path] = set()
+    found: dict[str, set[Path]] = {}
     for name in names:
         if not name.strip():
             problems.append(f"{setting} has an empty name")
@@ -55,7 +57,7 @@ def _paths(
                 f"{setting}: the column {name} is no property; deselect it in the catalog"
             )
         else:
-            paths |= {(name,), of_column.get(name, (name,))}
+            found[name] = {(name,), of_column.get(name, (name,))}
             with suppress(ValueError):
-                paths.add(split_path(name))
-    return paths
+                found[name].add(split_path(name))
+    return found

@@ -130,6 +130,7 @@ def make_run(
         stop=threading.Event(),
         make_spool=make_spool,
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
+        redaction=settings.redaction,
         activity=activity,
         survey=None if settings.report_dir is None else _survey(settings),
     )

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
+from tap_mixpanel_export.errors import printable
 from tap_mixpanel_export.json_text import NULL, encode_members, plain
 from tap_mixpanel_export.records.parsing import items_of, members_of
 from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
@@ -28,9 +29,10 @@ _OBJECT, _LIST = b"{["
 class _Rule:
     """What becomes of a value: removed, replaced by its digest, or looked into."""
 
-    __slots__ = ("inside", "is_hashed", "is_removed")
+    __slots__ = ("inside", "is_hashed", "is_met", "is_removed")
 
     def __init__(self) -> None:
+        self.is_met = False
         self.is_removed = False
         self.is_hashed = False
         self.inside: dict[str, _Rule] = {}
@@ -47,9 +49,17 @@ class Redaction:
         removed: Paths of what is removed.
         hashed: Paths of what is replaced; what is removed, too, is not there to be replaced.
         salt: What goes into each digest in front of the value.
+        named: What the user calls them: each name with the paths that it may mean.
     """
 
-    def __init__(self, removed: Iterable[Path], hashed: Iterable[Path], salt: bytes = b"") -> None:
+    def __init__(
+        self,
+        removed: Iterable[Path],
+        hashed: Iterable[Path],
+        salt: bytes = b"",
+        named: Mapping[str, Iterable[Path]] | None = None,
+    ) -> None:
+        self._named = dict(named or {})
         self._hashed = frozenset(hashed)
         self._salted = sha256(salt)
         self._rules: dict[str, _Rule] = {}
@@ -83,6 +93,20 @@ class Redaction:
                 field = _with_text_at(field, path[len(column.path) :])
         return column if field is column.field else replace(column, field=field)
 
+    def warning(self) -> str | None:
+        """What to say of names that no event had; None when all of them were met."""
+        unmet = [
+            f'"{printable(name)}"'
+            for name, paths in self._named.items()
+            if not any(self._rule_of(path).is_met for path in paths)
+        ]
+        if not unmet:
+            return None
+        return (
+            f"exclude_properties, hash_properties: no event of these days has {', '.join(unmet)}, "
+            "so that nothing was hidden by it; a wrong case or a missing $ is the usual cause"
+        )
+
     def _rule_of(self, path: Path) -> _Rule:
         rules = self._rules
         for name in path[:-1]:
@@ -104,6 +128,7 @@ class Redaction:
         for name, rule in rules.items():
             if name not in members:
                 continue
+            rule.is_met = True
             if rule.is_removed:
                 del members[name]
                 is_changed = True

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.event_names import EventNames
     from tap_mixpanel_export.records.records import RecordMaker
+    from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.records.response import Counts
     from tap_mixpanel_export.records.spool import WindowSpool
     from tap_mixpanel_export.records.survey import Survey, WindowTally
@@ -74,6 +75,7 @@ class RunContext:
         excluded: Names of events that are not written.
         make_spool: Gives what keeps the records of a window until it is verified.
         event_names: Looks for the events that were asked for by name.
+        redaction: Hides properties; None when nothing is hidden.
         granted: Done when the service has granted a first export.
         activity: Is told what the run is doing.
         survey: Looks at what is read, for a report; None without one.
@@ -93,6 +95,7 @@ class RunContext:
     excluded: frozenset[str] = frozenset()
     make_spool: Callable[[], WindowSpool] = Spool
     event_names: EventNames | None = None
+    redaction: Redaction | None = None
     granted: Future[None] = field(default_factory=Future)
     activity: Activity = field(default_factory=Activity)
     survey: Survey | None = None

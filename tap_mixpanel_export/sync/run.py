@@ -255,6 +255,9 @@ class ExportRun:
         # Later runs look for what is new: most names do not occur there.
         if names is not None and is_first and (text := names.warning()):
             logger.warning("%s", text)
+        redaction = self._context.redaction
+        if redaction is not None and is_first and summary.records and (text := redaction.warning()):
+            logger.warning("%s", text)
         for column, count in sorted(summary.counts.conversion_warnings.items()):
             logger.warning(
                 "%d value(s) do not fit the type of column %s and are null there; `properties` "

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 import pytest
 from fixtures_unit import WAYS, tap_output
+from harness import run_tap
 
 from tap_mixpanel_export.config import check_settings, load_columns
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock, Verbatim
@@ -136,6 +137,26 @@ def test_nor_do_logs_state_and_report_show_it(sandbox, tmp_path, caplog):
     told = caplog.text + "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert SECRET not in told
     assert SALT not in told
+
+
+@pytest.mark.parametrize("properties_format", ["object", "string"])
+def test_names_that_no_event_has_are_warned_about(sandbox, caplog, properties_format):
+    """A wrong case, or a missing $: personal data would go through without a word."""
+    settings = {
+        "start_date": "2026-11-19",
+        "exclude_properties": ["email", "Email", "cart.owner", "cart.Owner", "mp_api_endpoint"],
+        "hash_properties": ["friends.email", "distinct_ID", "said"],
+        "properties_format": properties_format,
+    }
+    caplog.set_level(logging.WARNING)
+    first = run_tap(sandbox, None, **settings)
+    (told,) = [r.getMessage() for r in caplog.records if "no event of these days" in r.getMessage()]
+    assert 'has "Email", "cart.Owner", "distinct_ID", so' in told
+    assert SECRET not in caplog.text
+    # Later runs look for what is new.
+    caplog.clear()
+    run_tap(sandbox, first.state(), **settings)
+    assert "no event of these days" not in caplog.text
 
 
 def test_columns_say_in_the_schema_that_they_hold_digests(sandbox):

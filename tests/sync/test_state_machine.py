@@ -279,7 +279,9 @@ class Project(RuleBasedStateMachine):
         for pause in (self.delay + MINUTE, 2 * self.delay + 10 * MINUTE, 8 * DAY, 2 * DAY):
             # On the bookmark's day, on either side of the watermark: the filter can be tried.
             self.add_event(self.clock.now().replace(microsecond=0))
-            self.clock.advance(pause)
+            self.clock.advance(pause - self.delay - MINUTE)
+            self.add_event(self.clock.now().replace(microsecond=0))
+            self.clock.advance(self.delay + MINUTE)
             # So wide that the hour's quota is enough for all that is due.
             assert self.run(max_window_days=366).error is None
         if self.sweep_days and self.has_usable_stamps():
