@@ -30,7 +30,7 @@ from tap_mixpanel_export.sandbox.scenario import Scenario, load_scenario
 from tap_mixpanel_export.sandbox.where_modes import WHERE_MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _NOT_FOUND = 127
 _MOST_PORT = 65_535
@@ -103,7 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    _add_service_options(parser.add_argument)
+    _add_event_options(parser.add_argument)
+    return parser
+
+
+def _add_service_options(add: Callable[..., object]) -> None:
     add("--now", type=_instant, metavar="TIME", help="time that the sandbox starts at (ISO 8601)")
     add(
         "--clock-rate", type=_rate, default=1.0, metavar="N", help="sandbox seconds per real second"
@@ -123,6 +128,23 @@ def _parser() -> argparse.ArgumentParser:
         help="behave otherwise than documented, see below; may be repeated",
     )
     add(
+        "--limits",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="60 queries an hour, 3 a second, 100 at once (default: on)",
+    )
+    add(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="PORT",
+        help="port to listen on (default: a free one)",
+    )
+    add("--log-requests", type=Path, metavar="FILE", help="append each request as a JSON line")
+
+
+def _add_event_options(add: Callable[..., object]) -> None:
+    add(
         "--late-arrivals",
         type=_count,
         default=0,
@@ -136,12 +158,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="D",
         help="how old the oldest of them are (1000)",
     )
-    add(
-        "--limits",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="60 queries an hour, 3 a second, 100 at once (default: on)",
-    )
     add("--hostile", action="store_true", help="add values that some real loaders refuse")
     add("--null-bytes", action="store_true", help="add U+0000, which PostgreSQL can't store")
     add(
@@ -152,15 +168,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--days", type=_count, default=7, metavar="D", help="days of the generated events (7)")
     add("--shape", choices=("wide", "adobe"), default="wide", help="shape of the generated events")
-    add(
-        "--port",
-        type=_port,
-        default=0,
-        metavar="PORT",
-        help="port to listen on (default: a free one)",
-    )
-    add("--log-requests", type=Path, metavar="FILE", help="append each request as a JSON line")
-    return parser
 
 
 def _epilog() -> str:

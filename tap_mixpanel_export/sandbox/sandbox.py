@@ -114,8 +114,7 @@ class Sandbox:
             self._conduct,
             self._feed,
         )
-        self._tls = tls
-        self._port = port
+        self._tls, self._port = tls, port
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
