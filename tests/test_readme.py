@@ -7,8 +7,11 @@ import re
 import subprocess
 from collections import deque
 from datetime import datetime, timedelta, timezone
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pyarrow.dataset
 import pytest
 from meltano_project import BIN, ROOT, environment
 from readme import ELSEWHERE, Follower, blocks, prose, read
@@ -20,6 +23,7 @@ from tap_mixpanel_export.config import HOSTS
 from tap_mixpanel_export.config.unknown import OLD_SETTINGS
 from tap_mixpanel_export.records import duplicates as repeats
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
+from tap_mixpanel_export.spark.options import OWN_OPTIONS
 from tap_mixpanel_export.sync import download
 from tap_mixpanel_export.sync.planner import Planner
 from tap_mixpanel_export.sync.windows import Span
@@ -147,11 +151,40 @@ def test_the_other_chapters_work(chapter, tmp_path):
     assert statuses == ({200} if chapter in {"Late events", "Beyond one machine"} else set())
 
 
+def in_environments_of_their_own() -> str:
+    """What the tests of dlt and Spark execute, without indentation."""
+    files = ("export/test_dlt.py", "spark/test_cluster.py")
+    return "\n".join(dedent((ROOT / "tests" / file).read_text()) for file in files)
+
+
+@pytest.mark.slow
+def test_python_of_the_chapter_without_singer_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with Sandbox(clock=SandboxClock.fixed(EVENING)) as sandbox:
+        for name, value in sandbox.environment.items():
+            monkeypatch.setenv(name, value)
+        for block in blocks():
+            is_own = block.language == "python" and block.chapter == "Without Singer"
+            if is_own and "import dlt" not in block.text:
+                exec(block.text, names)  # noqa: S102 - the README's own
+    total = names["new"].num_rows
+    assert total > 1000
+    assert names["newer"].num_rows < total / 10
+    with duckdb.connect(str(tmp_path / "mixpanel.duckdb")) as database:
+        assert database.execute("SELECT count(*) FROM events").fetchone() == (total,)
+    assert pyarrow.dataset.dataset(tmp_path / "events").count_rows() == total
+
+
 def test_no_block_is_of_a_kind_that_is_not_tested():
     of_targets = {path.read_text().strip() for path in TARGETS.rglob("*.*")}
     executed = {"console", "yaml", "json"}
     for block in blocks():
-        if block.language in {"sql", "sh"}:
+        if block.language == "python":
+            # Those of this chapter run here; the others are of programs with own environments.
+            own = block.chapter == "Without Singer" and "import dlt" not in block.text
+            assert own or block.text.strip() in in_environments_of_their_own(), block.place
+        elif block.language in {"sql", "sh"}:
             # tests/test_targets.py runs these files.
             assert block.text.strip() in of_targets, block.place
         else:
@@ -218,6 +251,9 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "dbt_mixpanel",
         "_fivetran_id",
         "pip_url",
+        # Options of Spark's source, and of dlt.
+        *OWN_OPTIONS,
+        "loader_file_format",
         "HTTPS_PROXY",
         "ALL_PROXY",
         "NO_PROXY",

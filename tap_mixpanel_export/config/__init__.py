@@ -14,7 +14,7 @@ from tap_mixpanel_export.config.checks import (
 from tap_mixpanel_export.config.run import prepare_run
 from tap_mixpanel_export.config.schema import json_schema
 from tap_mixpanel_export.config.unknown import ignored_settings
-from tap_mixpanel_export.config.values import complete, read_environment, type_problems
+from tap_mixpanel_export.config.values import complete, read_environment, read_texts, type_problems
 
 __all__ = [
     "HOSTS",
@@ -27,6 +27,7 @@ __all__ = [
     "load_columns",
     "prepare_run",
     "read_environment",
+    "read_texts",
     "type_problems",
     "writes_text",
 ]

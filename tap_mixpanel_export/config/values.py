@@ -44,7 +44,21 @@ def read_environment(properties: Mapping[str, Any], prefix: str) -> dict[str, An
     """
     load_dotenv(find_dotenv(usecwd=True))
     texts = {name: os.environ.get(prefix + name.upper()) for name in properties}
-    found = {n: _read(text, properties[n]) for n, text in texts.items() if text is not None}
+    return read_texts({n: text for n, text in texts.items() if text is not None}, properties)
+
+
+def read_texts(texts: Mapping[str, str], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Read settings that are given as text, whatever their types are.
+
+    Args:
+        texts: By setting.
+        properties: JSON schema of each setting.
+
+    Returns:
+        The settings that are set. What cannot be read stays text, to be refused by name with all
+        other problems.
+    """
+    found = {name: _read(text, properties[name]) for name, text in texts.items()}
     # A variable that is empty is the shell's way to say that a list is not set.
     return {name: value for name, value in found.items() if value is not None}
 

@@ -94,6 +94,7 @@ class Export:
         days: int | None = None,
         splits_per_day: int = 1,
         now: datetime | None = None,
+        between: tuple[datetime | None, datetime | None] = (None, None),
     ) -> list[Window]:
         """Cut the time from `start_date` to `end_date` into windows; sends nothing.
 
@@ -106,6 +107,8 @@ class Export:
                 its events; only with windows of one day. Each asks for the whole day and keeps its
                 part: that spreads the work, and costs the transfer so many times.
             now: The present; this machine's by default.
+            between: Only days that hold an instant from the first one to the second one; None for
+                no such bound.
 
         Raises:
             ValueError: `days` or `splits_per_day` is below 1, or both are above it.
@@ -116,8 +119,9 @@ class Export:
             raise ValueError("splits_per_day must be at least 1, and takes windows of one day")
         span = self._settings.span(None)
         present = now or datetime.now(timezone.utc)
-        first = span.day(span.start)
-        last = min(span.day(present), span.last_day or date.max)
+        since, until = between
+        first = span.day(max(span.start, since or span.start))
+        last = min(span.day(min(present, until or present)), span.last_day or date.max)
         total = (last - first).days + 1
         width = (
             1 if splits_per_day > 1 else days or max(1, min(-(-total // _QUERIES), _WIDEST_DAYS))

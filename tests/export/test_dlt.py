@@ -19,17 +19,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dlt"), pytest.mark.time
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 START = datetime(2026, 11, 16, tzinfo=timezone.utc)
 
-LOAD = """
-import json, os, sys
+EXAMPLE = """
 import dlt
 from tap_mixpanel_export.dlt import mixpanel
 
+pipeline = dlt.pipeline("mixpanel", destination="duckdb", dataset_name="raw")
+pipeline.run(mixpanel())
+"""
+"""README's."""
+
+BEFORE = """
+import json, sys
+
 FORMATS = {"duckdb": None, "postgres": "insert_values"}
-pipeline = dlt.pipeline(
-    "mixpanel", destination=sys.argv[1], dataset_name="raw", pipelines_dir=sys.argv[2]
-)
-# Into PostgreSQL dlt copies CSV by itself, in which it makes empty texts null.
-pipeline.run(mixpanel(), loader_file_format=FORMATS[sys.argv[1]])
+"""
+
+AFTER = """
 counts = pipeline.last_trace.last_normalize_info.row_counts
 with pipeline.sql_client() as client:
     # As text: a driver reads times in the zone of its machine.
@@ -38,6 +43,14 @@ with pipeline.sql_client() as client:
     )
 print(json.dumps({"loaded": counts.get("events", 0), "rows": [list(row) for row in rows]}))
 """
+
+LOAD = BEFORE + EXAMPLE + AFTER
+for old, new in {
+    '"duckdb", data': "sys.argv[1], data",
+    '"raw"': '"raw", pipelines_dir=sys.argv[2]',
+    "mixpanel())": "mixpanel(), loader_file_format=FORMATS[sys.argv[1]])",
+}.items():
+    LOAD = LOAD.replace(old, new)
 
 
 @pytest.fixture(scope="module")

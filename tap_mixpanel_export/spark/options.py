@@ -1,0 +1,208 @@
+"""Pure: Spark's options, read once on the driver, and what tasks need of them.
+
+Secrets are no options: Spark Connect shows options in clear text on its page and in event logs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tap_mixpanel_export.config import json_schema, read_environment, read_texts
+from tap_mixpanel_export.errors import SettingsError, printable
+from tap_mixpanel_export.export.api import Export
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tap_mixpanel_export.api.quota import Quota
+
+_PREFIX = "TAP_MIXPANEL_EXPORT_"
+
+_CREDENTIALS = (
+    *("service_account_username", "service_account_secret", "oauth_token", "project_secret"),
+    *("project_id", "hash_salt"),
+)
+"""What a task takes from its environment, or from the function of `credentials`."""
+
+_OTHERWISE = {
+    "quota_file": "here: `quota`, the URL of a directory that all machines reach",
+    "mapping_file": "a file of one machine; `property_columns` gives further columns",
+    "field_group_file": "a file of one machine; `property_columns` gives further columns",
+    "diagnostics_dir": "a folder of whichever machine a task runs on",
+    "report_dir": "a folder of whichever machine a task runs on",
+}
+"""Settings that mean one machine, and what to do."""
+
+_ALLOWED = (
+    *("service_account_username", "project_id", "region", "api_url", "start_date", "end_date"),
+    *("project_timezone", "event_names", "exclude_event_names", "exclude_properties"),
+    *("hash_properties", "where", "time_in_ms", "max_queries_per_hour", "deduplicate"),
+    *("user_agent", "request_timeout"),
+)
+"""Settings of the tap that are options by their own names."""
+
+OWN_OPTIONS: dict[str, dict[str, Any]] = {
+    "columns": {"type": "array"},
+    "property_columns": {"type": "array"},
+    "partition_days": {"type": "integer", "minimum": 1},
+    "splits_per_day": {"type": "integer", "minimum": 1},
+    "quota": {"type": "string"},
+    "credentials": {"type": "string"},
+    "filter_pushdown": {"type": "boolean"},
+}
+"""Options that are no settings of the tap."""
+
+# What `CREATE TABLE … USING` passes on besides the user's options, some of them twice.
+_OF_SPARK = frozenset({"owner", "provider", "path"})
+_OF_SPARK_PREFIX = "option."
+
+# What stands for the real ones where nothing is asked for.
+_NO_CREDENTIALS = {
+    "oauth_token": "planning",
+    "hash_salt": "planning",
+}
+_NO_PROJECT = 1
+
+
+@dataclass(frozen=True)
+class SparkOptions:
+    """Options of a load; can be pickled, and holds no secret.
+
+    Attributes:
+        settings: Of the tap.
+        columns: Names of the columns wanted; None for all.
+        partition_days: How many days a partition has; None for as few as fit an hour's quota.
+        splits_per_day: Into how many partitions a day is cut.
+        quota: By what the tasks share the project's quota; None for a folder of each machine.
+        credentials: `module:function` that gives the credentials to a task.
+        filter_pushdown: Whether Spark's filters choose the days that are asked for.
+    """
+
+    settings: dict[str, Any]
+    columns: list[str] | None = None
+    partition_days: int | None = None
+    splits_per_day: int = 1
+    quota: str | None = None
+    credentials: str | None = None
+    filter_pushdown: bool = False
+
+    def export_for_planning(self) -> Export:
+        """An export that asks for nothing: secrets are where tasks run, not here.
+
+        Raises:
+            SettingsError: All problems of the settings, in one message.
+        """
+        stand_ins = {k: v for k, v in _NO_CREDENTIALS.items() if k != "hash_salt" or self._hashes}
+        known = {k: v for k, v in self.settings.items() if k != "service_account_username"}
+        return Export(
+            {"project_id": _NO_PROJECT, **known, **stand_ins}, columns=self.columns, env=False
+        )
+
+    def export(self, quota: Quota, credentials: Mapping[str, Any]) -> Export:
+        """The export of a task.
+
+        Args:
+            quota: Shared with other tasks.
+            credentials: As `read_credentials` gives them.
+
+        Raises:
+            SettingsError: The credentials are missing or wrong.
+        """
+        given = {**credentials, **self.settings}
+        return Export(given, columns=self.columns, quota=quota, env=False)
+
+    def read_credentials(self) -> dict[str, Any]:
+        """The credentials of a task: of the function that `credentials` names, or its environment.
+
+        Raises:
+            SettingsError: There is no such function, or it gives something else.
+        """
+        properties = json_schema()["properties"]
+        wanted = {name: properties[name] for name in _CREDENTIALS}
+        if self.credentials is None:
+            return read_environment(wanted, _PREFIX)
+        given = _function(self.credentials)()
+        if not isinstance(given, dict) or not set(given) <= set(wanted):
+            raise SettingsError(
+                [f"credentials: {self.credentials} must return a dict of {', '.join(_CREDENTIALS)}"]
+            )
+        return given
+
+    def of_events(self, names: frozenset[str]) -> SparkOptions:
+        """The same for some event names only; those that were chosen before stay the only ones."""
+        before = self.settings.get("event_names") or names
+        chosen = sorted(names.intersection(before))
+        return replace(self, settings={**self.settings, "event_names": chosen})
+
+    @property
+    def _hashes(self) -> bool:
+        return bool(self.settings.get("hash_properties"))
+
+
+def read_options(options: Mapping[str, str]) -> SparkOptions:
+    """Read and check what was given to `spark.read.option(…)`.
+
+    Raises:
+        SettingsError: All problems, each naming its option, none quoting a secret.
+    """
+    given = {name.lower(): value for name, value in options.items()}
+    given = {
+        name: value
+        for name, value in given.items()
+        if name not in _OF_SPARK and not name.startswith(_OF_SPARK_PREFIX)
+    }
+    properties = json_schema()["properties"]
+    known = {**{name: properties[name] for name in _ALLOWED}, **OWN_OPTIONS}
+    problems = list(_refused(given, known, properties))
+    values = read_texts({n: text for n, text in given.items() if n in known}, known)
+    own = {name: values.pop(name) for name in OWN_OPTIONS if name in values}
+    problems += [
+        f"{name} is no whole number from 1 on"
+        for name in ("partition_days", "splits_per_day")
+        if name in own and not (isinstance(own[name], int) and own[name] > 0)
+    ]
+    if not isinstance(own.get("filter_pushdown", False), bool):
+        problems.append("filter_pushdown is neither true nor false")
+    if not problems and own.get("splits_per_day", 1) > 1 and own.get("partition_days", 1) > 1:
+        problems.append("splits_per_day cuts days: partition_days must be 1 with it")
+    if problems:
+        raise SettingsError(problems)
+    if further := own.pop("property_columns", None):
+        values["columns"] = further
+    read = SparkOptions(values, **own)
+    read.export_for_planning()
+    return read
+
+
+def _refused(
+    given: Mapping[str, str], known: Mapping[str, Any], properties: Mapping[str, Any]
+) -> Iterator[str]:
+    for name in given:
+        if name in known:
+            continue
+        if properties.get(name, {}).get("secret"):
+            yield (
+                f"{name} is a secret, and Spark shows options: set {_PREFIX}{name.upper()} in the "
+                f"executors' environment (spark.executorEnv.{_PREFIX}{name.upper()}), or name a "
+                "function with `credentials`"
+            )
+        elif name in _OTHERWISE:
+            yield f"{name} is no option: {_OTHERWISE[name]}"
+        elif name in properties:
+            yield f"{name} has no effect in Spark"
+        else:
+            yield f"{printable(name)} is no option of mixpanel_export"
+
+
+def _function(name: str) -> Callable[[], Any]:
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[[], Any] = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            [f"credentials: there is no {printable(name)} on the executors ({os.uname().nodename})"]
+        ) from error
+    return found
