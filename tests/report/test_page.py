@@ -31,7 +31,7 @@ HOSTILE = (
     '=HYPERLINK("http://evil.example")',
     "__proto__",
 )
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+IMAGES = Path(__file__).parents[2] / "docs" / "pages" / "images"
 
 
 @pytest.fixture(scope="module")
