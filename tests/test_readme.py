@@ -291,6 +291,8 @@ def test_options_in_the_text_are_those_of_the_commands():
             ["mixpanel-export", "plan"],
             ["tap-mixpanel-export"],
             ["meltano", "run"],
+            ["meltano", "add"],
+            ["mkdocs", "build"],
         )
     )
     options = {
