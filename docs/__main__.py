@@ -9,7 +9,8 @@ from docs.about import about
 def main() -> None:
     """Write the files anew."""
     told = about()
-    hub.TARGET.write_text(hub.render(hub.definition(told)), encoding="utf-8")
+    for name, text in hub.files(told, about("map_mixpanel_xdm")).items():
+        (hub.FOLDER / name).write_text(text, encoding="utf-8")
     project = meltano.TARGET.read_text(encoding="utf-8")
     meltano.TARGET.write_text(meltano.render(project, told), encoding="utf-8")
     for file, text in places.fill(places.read(), tables.written(told)).items():

@@ -1,4 +1,4 @@
-"""What the tap says about itself, for what is generated from it."""
+"""What the tap and the mapper say about themselves, for what is generated from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from typing import Any
 _OF_THE_SDK = ("stream_map", "faker_config", "flattening_", "batch_config", "emit_")
 
 
-def about() -> dict[str, Any]:
-    """Ask the tap: its settings with their JSON schema, and its capabilities."""
-    told = subprocess.run(
-        [sys.executable, "-m", "tap_mixpanel_export", "--about", "--format=json"],
+def about(program: str = "main") -> dict[str, Any]:
+    """Ask the tap, or the mapper: settings with their JSON schema, and capabilities.
+
+    Args:
+        program: A function of the package's `__main__`, as `pyproject.toml` names it.
+    """
+    start = f"from tap_mixpanel_export.__main__ import {program}; {program}()"
+    told = subprocess.run(  # noqa: S603 - this project's own
+        [sys.executable, "-c", start, "--about", "--format=json"],
         check=True,
         capture_output=True,
         text=True,

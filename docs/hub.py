@@ -1,9 +1,10 @@
-"""Writes the tap's definition for the Meltano Hub from what the tap says about itself.
+"""Writes the pull request to the Meltano Hub from what the tap and the mapper say of themselves.
 
     python -m docs
 
 Settings, their kinds and the capabilities come from `tap-mixpanel-export --about`; what only the
-Hub wants to know stands here. Upload it as `_data/meltano/extractors/<name>/<variant>.yml`.
+Hub wants to know stands here. `FILES` says where in the Hub's repository each file belongs; the
+lines of the last two join those that are there, in the order of the alphabet.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import Any
 
 import yaml
 
-TARGET = Path(__file__).resolve().parents[1] / "hub" / "tap-mixpanel-export.yml"
+FOLDER = Path(__file__).resolve().parents[1] / "hub"
+_VARIANT = "tap-mixpanel-export"
+FILES = {
+    "tap-mixpanel-export.yml": f"_data/meltano/extractors/tap-mixpanel-export/{_VARIANT}.yml",
+    "map-mixpanel-xdm.yml": f"_data/meltano/mappers/map-mixpanel-xdm/{_VARIANT}.yml",
+    "map-mixpanel-xdm.svg": "static/assets/logos/mappers/map-mixpanel-xdm.svg",
+    "default_variants.yml": "_data/default_variants.yml",
+    "maintainers.yml": "_data/maintainers.yml",
+}
 _SOURCE = "https://github.com/tap-mixpanel-export/tap-mixpanel-export"
 
 _KINDS = {
@@ -54,18 +63,54 @@ _FOR_THE_HUB: dict[str, Any] = {
         "`project_timezone` for projects created before 2023-01-01 only."
     ),
     "usage": "",
-    "variant": "tap-mixpanel-export",
+    "variant": _VARIANT,
+}
+
+# What the Hub says otherwise of the mapper.
+_MAPPER_FOR_THE_HUB: dict[str, Any] = {
+    **_FOR_THE_HUB,
+    "docs": f"{_SOURCE}/blob/main/docs/pages/xdm-and-adobe.md",
+    "domain_url": "https://experienceleague.adobe.com/en/docs/experience-platform/xdm/home",
+    "executable": "map-mixpanel-xdm",
+    "label": "Mixpanel to Adobe XDM",
+    "logo_url": "/assets/logos/mappers/map-mixpanel-xdm.svg",
+    "namespace": "map_mixpanel_xdm",
+    "next_steps": (
+        "Put a mapping into `meltano.yml`, and run it between the tap and a loader: "
+        "`meltano run tap-mixpanel-export mixpanel-to-xdm target-jsonl`."
+    ),
+    "settings_group_validation": [[]],
+    "settings_preamble": "",
 }
 
 
-def definition(told: dict[str, Any]) -> dict[str, Any]:
-    """Build the definition.
+def files(tap: dict[str, Any], mapper: dict[str, Any]) -> dict[str, str]:
+    """Return the text of each file of the pull request that is written, by its name.
+
+    Args:
+        tap: What the tap's `--about` printed.
+        mapper: What the mapper's printed.
+    """
+    maintainer = {"label": "tap-mixpanel-export contributors", "name": _VARIANT}
+    variants = {"extractors": {tap["name"]: _VARIANT}, "mappers": {mapper["name"]: _VARIANT}}
+    documents = {
+        "tap-mixpanel-export.yml": definition(tap),
+        "map-mixpanel-xdm.yml": definition(mapper, _MAPPER_FOR_THE_HUB),
+        "default_variants.yml": variants,
+        "maintainers.yml": {_VARIANT: {**maintainer, "url": _SOURCE.rpartition("/")[0]}},
+    }
+    return {name: render(document) for name, document in documents.items()}
+
+
+def definition(told: dict[str, Any], for_the_hub: dict[str, Any] = _FOR_THE_HUB) -> dict[str, Any]:
+    """Build a definition.
 
     Args:
         told: What `--about` printed.
+        for_the_hub: What only the Hub wants to know.
     """
     return {
-        **_FOR_THE_HUB,
+        **for_the_hub,
         "capabilities": sorted(told["capabilities"]),
         "description": told["description"],
         "name": told["name"],

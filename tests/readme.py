@@ -39,6 +39,11 @@ ELSEWHERE = {
         OWN_PROJECT,
         '"meltano add --plugin-type extractor"',
     ),
+    "meltano add --plugin-type mapper map-mixpanel-xdm --from-ref "
+    "../tap-mixpanel-export/hub/map-mixpanel-xdm.yml": (
+        OWN_PROJECT,
+        'MAPPER.removeprefix("meltano ")',
+    ),
     # From the Hub, which is not there without a network; the plugin is that of `meltano.yml`.
     "meltano add --plugin-type loader target-jsonl": ("meltano.yml", "name: target-jsonl"),
     "pip install uv && uv run mixpanel-sandbox -- meltano run tap-mixpanel-export target-jsonl": (

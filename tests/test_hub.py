@@ -6,16 +6,20 @@ import json
 import subprocess
 import sys
 from typing import Any
+from xml.etree import ElementTree  # noqa: ICN001 - its name
 
 import jsonschema
 import pytest
 import yaml
 from meltano_project import BIN, ROOT
+from yamllint import linter
+from yamllint.config import YamlLintConfig
 
 from docs import hub, meltano, tables
 from docs.about import about
 
 HUB = ROOT / "hub"
+MAPPERS_CAPABILITIES = {"about", "schema-flattening", "stream-maps", "structured-logging"}
 PROJECT_FILES = [ROOT / "meltano.yml", ROOT / "tests" / "targets" / "meltano.yml"]
 
 
@@ -35,9 +39,72 @@ def extractor() -> dict[str, Any]:
     return only
 
 
-def test_the_definition_is_what_the_tap_says(told):
-    generated = hub.render(hub.definition(told))
-    assert (HUB / "tap-mixpanel-export.yml").read_text() == generated, "run python -m docs"
+def test_the_files_are_what_tap_and_mapper_say(told):
+    generated = hub.files(told, about("map_mixpanel_xdm"))
+    assert {name: (HUB / name).read_text() for name in generated} == generated, "run python -m docs"
+    assert {path.name for path in HUB.iterdir()} == {*hub.FILES, "schema.json"}
+
+
+@pytest.mark.parametrize("name", ["tap-mixpanel-export.yml", "map-mixpanel-xdm.yml"])
+def test_the_pull_request_agrees_with_itself(name):
+    # The Hub takes a plugin's name for that of its folder, and asks for a maintainer of that name.
+    plugin = yaml.safe_load((HUB / name).read_text())
+    kind, folder, file = hub.FILES[name].split("/")[-3:]
+    assert (plugin["name"], f"{plugin['variant']}.yml") == (folder, file)
+    variants = yaml.safe_load((HUB / "default_variants.yml").read_text())
+    assert variants[kind][plugin["name"]] == plugin["variant"]
+    maintainer = yaml.safe_load((HUB / "maintainers.yml").read_text())[plugin["variant"].lower()]
+    assert maintainer.keys() == {"label", "name", "url"}
+    assert plugin["repo"].startswith(maintainer["url"])
+
+
+def test_the_hub_has_the_logos():
+    logos = {
+        yaml.safe_load((HUB / name).read_text())["logo_url"]
+        for name in ("tap-mixpanel-export.yml", "map-mixpanel-xdm.yml")
+    }
+    new = {f"/{place.partition('/')[2]}" for place in hub.FILES.values() if "/logos/" in place}
+    # That of Mixpanel's other taps is there already.
+    assert logos - new == {"/assets/logos/extractors/mixpanel.png"}
+    assert new <= logos
+    logo = ElementTree.parse(HUB / "map-mixpanel-xdm.svg").getroot()  # noqa: S314 - our own
+    assert logo.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+# The Hub's own rules for its YAML, as its linter has them.
+LINT = """
+extends: default
+rules:
+  braces: {forbid: non-empty}
+  document-start: {present: false}
+  indentation: {indent-sequences: false, spaces: 2}
+  key-ordering: enable
+  line-length: disable
+  trailing-spaces: disable
+  truthy: disable
+"""
+
+
+@pytest.mark.parametrize("name", sorted(name for name in hub.FILES if name.endswith(".yml")))
+def test_the_linter_of_the_hub_is_content(name):
+    problems = linter.run((HUB / name).read_text(), YamlLintConfig(LINT))
+    assert [str(problem) for problem in problems] == []
+
+
+def test_the_mapper_is_one_of_the_hub():
+    mapper = yaml.safe_load((HUB / "map-mixpanel-xdm.yml").read_text())
+    assert list(mapper) == sorted(mapper)
+    # An extractor has more capabilities, and a schema for all: the rest is the same.
+    assert set(mapper["capabilities"]) <= MAPPERS_CAPABILITIES
+    of_an_extractor = {
+        "name": "tap-any",
+        "namespace": "tap_any",
+        "settings_group_validation": [["tenant_id"]],
+        "logo_url": "/assets/logos/extractors/any.svg",
+    }
+    validator().validate({**mapper, **of_an_extractor})
+    names = [setting["name"] for setting in mapper["settings"]]
+    assert names == list(about("map_mixpanel_xdm")["settings"]["properties"])
 
 
 def validator() -> jsonschema.Draft202012Validator:

@@ -24,6 +24,13 @@ COMMANDS = [
     if block.chapter == "Install" and block.language == "console"
     for command in block.commands
 ]
+(MAPPER,) = (
+    command
+    for block in blocks()
+    if block.chapter == "XDM and Adobe" and block.language == "console"
+    for command in block.commands
+    if command.startswith("meltano add ")
+)
 TAP = "tap-mixpanel-export"
 
 
@@ -112,6 +119,22 @@ def test_a_column_is_left_out_and_the_environment_passed_on_as_the_readme_says(p
     assert "event_name" in schema
     assert "properties" not in schema
     assert all(record.keys() == schema.keys() for record in records)
+
+
+def test_the_mapper_is_added_with_its_settings(project):
+    project.run(*shlex.split(MAPPER.removeprefix("meltano ")))
+    (mapper,) = yaml.safe_load((project.root / "meltano.yml").read_text())["plugins"]["mappers"]
+    assert mapper["pip_url"] == ADDRESS
+    names = [setting["name"] for setting in mapper["settings"]]
+    assert names == list(about("map_mixpanel_xdm")["settings"]["properties"])
+    config = {"mappings": [{"name": "mixpanel-to-xdm", "config": {"tenant_id": "acme"}}]}
+    document = yaml.safe_load((project.root / "meltano.yml").read_text())
+    document["plugins"]["mappers"] = [{**mapper, **config}]
+    document["plugins"]["loaders"] = [{"name": "cat", "namespace": "cat", "executable": "cat"}]
+    (project.root / "meltano.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
+        project.run("run", "--no-state-update", TAP, "mixpanel-to-xdm", "cat", sandbox=sandbox)
+        assert {request.status for request in sandbox.requests} == {200}
 
 
 def test_the_clone_is_as_it_was(project):
