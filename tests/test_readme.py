@@ -250,6 +250,8 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         # Of dbt.
         "dbt_mixpanel",
         "_fivetran_id",
+        # Of tap-mixpanel.
+        "mp_reserved_",
         "pip_url",
         # Options of Spark's source, and of dlt.
         *OWN_OPTIONS,

@@ -13,10 +13,14 @@ import tempfile
 from typing import Any
 
 _PREFIX = "TAP_MIXPANEL_EXPORT_"
+# A JSON array of the properties' names, where those of one event are too few.
+_NAMES = "BENCHMARK_PROPERTY_NAMES"
 
 
 def _names(day: str) -> dict[str, Any]:
     """The properties' names as Mixpanel's `events/properties/top` gives them: of one event."""
+    if _NAMES in os.environ:
+        return {name: {"count": 1} for name in json.loads(os.environ[_NAMES])}
     import requests  # noqa: PLC0415 - of the peer's environment
 
     with requests.get(
@@ -31,8 +35,8 @@ def _names(day: str) -> dict[str, Any]:
     return {name: {"count": 1} for name in event["properties"]}
 
 
-def main(day: str) -> None:
-    """Write the messages of a day to stdout."""
+def main(day: str, last_day: str) -> None:
+    """Write the messages of some days to stdout."""
     # It exists in an environment of its own only.
     import tap_mixpanel  # type: ignore[import-not-found]  # noqa: PLC0415
     from tap_mixpanel import discover, streams  # noqa: PLC0415
@@ -51,10 +55,10 @@ def main(day: str) -> None:
         # It sends this as the whole Basic credential; the colon before the empty password is part
         # of one, and the sandbox insists on it.
         "api_secret": os.environ["BENCHMARK_PROJECT_SECRET"] + ":",
-        "project_timezone": "UTC",
+        "project_timezone": os.environ.get("BENCHMARK_PROJECT_TIMEZONE", "UTC"),
         "attribution_window": "1",
         "start_date": f"{day}T00:00:00Z",
-        "end_date": f"{day}T23:59:59Z",
+        "end_date": f"{last_day}T23:59:59Z",
         "date_window_size": "2",
         "user_agent": "benchmark",
         "select_properties_by_default": "true",
@@ -75,4 +79,4 @@ def main(day: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[-1])
