@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-NOW = datetime(2026, 1, 20, 12, tzinfo=timezone.utc)
+# All events were processed by then: in a minute of the test no further one shows up.
+NOW = datetime(2026, 1, 21, 12, tzinfo=timezone.utc)
 START = datetime(2026, 1, 11, tzinfo=timezone.utc)
 SECRET = "mp-quiet-secret-of-the-spark-tests"
 PER_HOUR = 20
