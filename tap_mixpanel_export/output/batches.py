@@ -11,7 +11,6 @@ from tap_mixpanel_export.output.storage import open_batch_file
 from tap_mixpanel_export.record_layout import EVENT_ID, PROPERTIES, TIMESTAMP
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.spool import Records, pack_member
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 from tap_mixpanel_export.xdm.surrogates import replaced_surrogates
 
 if TYPE_CHECKING:
@@ -74,12 +73,14 @@ class ParquetWriter:
     def __init__(self, columns: Sequence[Column], selected: frozenset[str]) -> None:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and half a second to import
 
+        from tap_mixpanel_export.records.arrow import arrow_type  # noqa: PLC0415 - see above
+
         self._schema = pa.schema(
             [
                 pa.field(EVENT_ID, pa.string(), nullable=False),
                 pa.field(TIMESTAMP, pa.timestamp("ms", tz="UTC"), nullable=False),
                 *(
-                    pa.field(column.name, _arrow_type(column.field))
+                    pa.field(column.name, arrow_type(column.field))
                     for column in columns
                     if column.name in selected
                 ),
@@ -193,24 +194,6 @@ def _joined(blocks: Iterable[Records]) -> Iterator[bytes]:
             texts, size = [], 0
     if texts:
         yield b"".join(texts)
-
-
-def _arrow_type(field: XdmField) -> pa.DataType:
-    import pyarrow as pa  # noqa: PLC0415 - see above
-
-    if field.type in INTEGER_BOUNDS:
-        return pa.int64()
-    if field.type is XdmType.NUMBER:
-        return pa.float64()
-    if field.type is XdmType.BOOLEAN:
-        return pa.bool_()
-    if field.type is XdmType.ARRAY:
-        return pa.list_(_arrow_type(field.items or XdmField(XdmType.STRING)))
-    if field.type is XdmType.OBJECT:
-        return pa.struct(
-            [pa.field(name, _arrow_type(child)) for name, child in field.properties.items()]
-        )
-    return pa.string()
 
 
 def _replace_surrogates(value: Any) -> Any:

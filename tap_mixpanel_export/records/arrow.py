@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 from msgspec import Raw
 
+from tap_mixpanel_export.record_layout import EVENT_ID, PROPERTIES, TIMESTAMP
 from tap_mixpanel_export.records.parsing import ABSENT
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
@@ -58,7 +59,7 @@ class ArrowEncoder:
 
     def __init__(self, columns: Sequence[Column], selected: frozenset[str] | None = None) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
-        self.writes_properties = selected is None or "properties" in selected
+        self.writes_properties = selected is None or PROPERTIES in selected
         self.schema = arrow_schema(written, properties=self.writes_properties)
         self._arrays = [_array_maker(column.field) for column in written]
         self.column_count = len(written)
@@ -111,10 +112,10 @@ def arrow_schema(columns: Iterable[Column], *, properties: bool = True) -> pa.Sc
     """
     return pa.schema(
         [
-            pa.field("event_id", pa.string(), nullable=False),
-            pa.field("timestamp", _TIMESTAMP, nullable=False),
+            pa.field(EVENT_ID, pa.string(), nullable=False),
+            pa.field(TIMESTAMP, _TIMESTAMP, nullable=False),
             *(pa.field(column.name, arrow_type(column.field)) for column in columns),
-            *([pa.field("properties", pa.string(), nullable=False)] if properties else []),
+            *([pa.field(PROPERTIES, pa.string(), nullable=False)] if properties else []),
         ]
     )
 

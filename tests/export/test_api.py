@@ -84,6 +84,7 @@ def test_goes_on_from_its_own_state_and_from_the_taps(sandbox) -> None:
     assert second.state != before
 
 
+@pytest.mark.slow
 def test_the_state_moves_when_all_batches_of_a_window_were_taken(sandbox) -> None:
     reader = export_of(sandbox, max_window_days=2).read()
     taken: Counter[str] = Counter()
@@ -185,6 +186,7 @@ def failing():
     return Sandbox(clock=SandboxClock.fixed(NOW), faults=[fault])
 
 
+@pytest.mark.slow
 def test_an_error_in_mid_stream_is_an_error_to_every_reader() -> None:
     duckdb = pytest.importorskip("duckdb")
     polars = pytest.importorskip("polars")

@@ -127,6 +127,7 @@ def test_what_a_killed_run_left_is_swept_away(sandbox, config, tmp_path) -> None
     assert set(keys(folder.glob("*.parquet"))) == truth(sandbox)
 
 
+@pytest.mark.slow
 def test_a_table_is_upserted_with_its_state(sandbox, config, tmp_path) -> None:
     database = tmp_path / "own.db"
     target = f"duckdb:///{database}#raw_events"
@@ -148,6 +149,7 @@ def test_a_table_is_upserted_with_its_state(sandbox, config, tmp_path) -> None:
     assert len(rows) == len(set(rows))
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_stream_that_is_whole_or_broken(sandbox, config) -> None:
     command = [
         sys.executable,

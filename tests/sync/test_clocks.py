@@ -28,6 +28,7 @@ def lost(sandbox, runs):
     return {event_id(line) for line in sandbox.visible()} - written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "behaviour",
     [

@@ -57,6 +57,7 @@ def lost(sandbox, runs):
     return {event_id(line) for line in sandbox.visible()} - written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", WHERE_MODES)
 def test_nothing_is_lost_whatever_the_filter_does(sandbox, mode):
     """From the first run on, or after it has proven itself."""
