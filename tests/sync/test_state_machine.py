@@ -276,12 +276,13 @@ class Project(RuleBasedStateMachine):
         self.the_service_is_honest_again()
         local = (self.clock.now() + DAY).astimezone(self.zone or UTC)
         self.clock.set(local.replace(hour=9, minute=0, second=0).astimezone(UTC))
-        for pause in (self.delay + MINUTE, 2 * self.delay + 10 * MINUTE, 8 * DAY, 2 * DAY):
+        for pause in (self.delay + 10 * MINUTE, 2 * self.delay + 10 * MINUTE, 8 * DAY, 2 * DAY):
             # On the bookmark's day, on either side of the watermark: the filter can be tried.
             self.add_event(self.clock.now().replace(microsecond=0))
-            self.clock.advance(pause - self.delay - MINUTE)
+            # By a bound that is up to four minutes before the watermark.
+            self.clock.advance(pause - self.delay - 5 * MINUTE)
             self.add_event(self.clock.now().replace(microsecond=0))
-            self.clock.advance(self.delay + MINUTE)
+            self.clock.advance(self.delay + 5 * MINUTE)
             # So wide that the hour's quota is enough for all that is due.
             assert self.run(max_window_days=366).error is None
         if self.sweep_days and self.has_usable_stamps():
