@@ -20,7 +20,8 @@ _STAMP = "mp_processing_time_ms"
 @dlt.source(name="mixpanel", section="mixpanel")
 def mixpanel(
     settings: dict[str, Any] | None = None,
-    columns: list[str] | None = None,
+    # Not `columns`: dlt would take the width of the terminal (COLUMNS) for it.
+    column_names: list[str] | None = None,
     service_account_secret: TSecretStrValue | None = None,
     oauth_token: TSecretStrValue | None = None,
 ) -> Any:
@@ -31,7 +32,7 @@ def mixpanel(
 
     Args:
         settings: The tap's, as in its `config.json`.
-        columns: Names of the columns wanted besides `event_id` and `timestamp`; None for all.
+        column_names: Names of the columns wanted besides `event_id` and `timestamp`; None for all.
         service_account_secret: Where dlt keeps the secret.
         oauth_token: The same, of the other kind.
 
@@ -40,7 +41,7 @@ def mixpanel(
     """
     secrets = {"service_account_secret": service_account_secret, "oauth_token": oauth_token}
     given = {name: value for name, value in secrets.items() if value is not None}
-    export = Export({**(settings or {}), **given}, columns=columns)
+    export = Export({**(settings or {}), **given}, columns=column_names)
 
     def events() -> Iterator[pa.RecordBatch]:
         # dlt keeps it together with what was loaded: an extraction that fails moves nothing.

@@ -130,11 +130,18 @@ def test_the_mapper_is_added_with_its_settings(project):
     config = {"mappings": [{"name": "mixpanel-to-xdm", "config": {"tenant_id": "acme"}}]}
     document = yaml.safe_load((project.root / "meltano.yml").read_text())
     document["plugins"]["mappers"] = [{**mapper, **config}]
-    document["plugins"]["loaders"] = [{"name": "cat", "namespace": "cat", "executable": "cat"}]
+    # Meltano passes `--config` to any loader.
+    keep = project.root / "keep.sh"
+    keep.write_text("#!/bin/sh\nexec cat > mapped.jsonl\n")
+    keep.chmod(0o755)
+    document["plugins"]["loaders"] = [
+        {"name": "keep", "namespace": "keep", "executable": str(keep)}
+    ]
     (project.root / "meltano.yml").write_text(yaml.safe_dump(document, sort_keys=False))
     with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
-        project.run("run", "--no-state-update", TAP, "mixpanel-to-xdm", "cat", sandbox=sandbox)
+        project.run("run", "--no-state-update", TAP, "mixpanel-to-xdm", "keep", sandbox=sandbox)
         assert {request.status for request in sandbox.requests} == {200}
+    assert "mixpanel_experience_events" in (project.root / "mapped.jsonl").read_text()
 
 
 def test_the_clone_is_as_it_was(project):

@@ -408,6 +408,8 @@ TestProject.settings = settings(
     deadline=None,
     # Each step of an example is a run or so: to shrink one takes longer than a test may.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    # The same examples each time in the whole suite; a long run looks for others.
+    derandomize=not EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
