@@ -175,7 +175,9 @@ class Project(RuleBasedStateMachine):
             at = max(self.start, now - age).replace(microsecond=0)
             if at_midnight:
                 local = at.astimezone(self.zone or UTC)
-                at = local.replace(hour=0, minute=0, second=0).astimezone(UTC)
+                midnight = local.replace(hour=0, minute=0, second=0).astimezone(UTC)
+                # Where clocks were set, the start is no midnight; what lies before it is not asked.
+                at = max(self.start, midnight)
             self.add_event(at, shown_after * max(self.delay - SECOND, timedelta()), kind, copies)
 
     def add_event(self, at, shown_after=timedelta(), kind="usual", copies=1):
