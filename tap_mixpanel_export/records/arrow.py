@@ -7,21 +7,18 @@ a call of Arrow for a block of lines costs as much as a hundred events.
 from __future__ import annotations
 
 import json
-import tempfile
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 from msgspec import Raw
 
 from tap_mixpanel_export.record_layout import EVENT_ID, PROPERTIES, TIMESTAMP
 from tap_mixpanel_export.records.parsing import ABSENT
+from tap_mixpanel_export.records.spool import TemporarySpool
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
@@ -203,42 +200,24 @@ def _texts_of(properties: Sequence[bytes]) -> pa.Array:
     return pa.array(properties, pa.binary()).cast(pa.string())
 
 
-class ArrowSpool:
+class ArrowSpool(TemporarySpool):
     """Records of a window as Arrow batches in a compressed temporary file, until it is verified.
 
-    The file has no name, as that of `Spool`, and is written once and read once.
+    The file is written once and read once.
 
     Args:
         encoder: Makes batches of rows.
     """
 
     def __init__(self, encoder: ArrowEncoder) -> None:
+        super().__init__()
         self._encoder = encoder
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._writer: Any = None
         self._ids: list[str] = []
         self._instants: list[int] = []
         self._columns = self._empty_columns()
         self._properties: list[bytes] = []
         self._pending_bytes = 0
-        self._dropped = bytearray()
-        self.count = 0
-        """Records written, dropped ones included."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the disk space."""
-        self._file.close()
 
     def write(self, encoded: Rows, count: int) -> None:
         """Append records.
@@ -275,22 +254,6 @@ class ArrowSpool:
     def _empty_columns(self) -> list[list[Any]]:
         return [[] for _ in range(self._encoder.column_count)]
 
-    def drop(self, ordinals: Iterable[int]) -> int:
-        """Leave out some records when reading.
-
-        Args:
-            ordinals: Their numbers in order of writing, from 0, each at most once.
-
-        Returns:
-            How many they are.
-        """
-        dropped = 0
-        for dropped, ordinal in enumerate(ordinals, start=1):  # noqa: B007 - the last one is returned
-            if not self._dropped:
-                self._dropped = bytearray(self.count)
-            self._dropped[ordinal] = 1
-        return dropped
-
     def records(self) -> Iterator[pa.RecordBatch]:
         """Read all records, in order of writing; none of the batches is empty."""
         self._flush()
@@ -301,13 +264,10 @@ class ArrowSpool:
         first = 0
         with pa.ipc.open_stream(self._file) as reader:
             for batch in reader:
-                dropped = self._dropped[first : first + batch.num_rows]
+                dropped = self._dropped_of(first, batch.num_rows)
                 first += batch.num_rows
-                if any(dropped):
-                    batch = batch.filter(pa.array(map(_is_kept, dropped), pa.bool_()))  # noqa: PLW2901 - the rest of it
+                if dropped:
+                    kept = [not dropped >> at & 1 for at in range(batch.num_rows)]
+                    batch = batch.filter(pa.array(kept, pa.bool_()))  # noqa: PLW2901 - the rest of it
                 if batch.num_rows:
                     yield batch
-
-
-def _is_kept(dropped: int) -> bool:
-    return not dropped

@@ -78,23 +78,14 @@ class Records:
         return whole_lines(self.text)
 
 
-class Spool:
-    """Records, one JSON object a line, written once and read once.
+class TemporarySpool:
+    """The file of a spool, and what is dropped of its records.
 
-    The file has no name, so that nothing is left of it on any way out, SIGKILL included. Its size
-    is about a quarter of the records' text; at most the windows in flight have one.
-
-    Args:
-        gzip_level: Keep the records as gzip members of this level, 0 to 3, which need no work to
-            become a gzip file; None for what is fastest to read again.
+    The file has no name, so that nothing is left of it on any way out, SIGKILL included.
     """
 
-    def __init__(self, gzip_level: int | None = None) -> None:
+    def __init__(self) -> None:
         self._file = open_temporary()
-        self._gzip_level = gzip_level
-        # Of each block the records, and the bytes as text and in the file: there are too many for
-        # an object each.
-        self._counts, self._lengths, self._sizes = array("I"), array("I"), array("I")
         self._dropped = bytearray()
         self.count = 0
         """Records written, dropped ones included."""
@@ -113,6 +104,46 @@ class Spool:
     def close(self) -> None:
         """Free the disk space."""
         self._file.close()
+
+    def drop(self, ordinals: Iterable[int]) -> int:
+        """Leave out some records when reading.
+
+        Args:
+            ordinals: Their numbers in order of writing, from 0, each at most once.
+
+        Returns:
+            How many they are.
+        """
+        dropped = 0
+        for dropped, ordinal in enumerate(ordinals, start=1):  # noqa: B007 - the last one is returned
+            if not self._dropped:
+                # A bit a record: memory stays the same, however many there are.
+                self._dropped = bytearray(self.count // 8 + 1)
+            self._dropped[ordinal // 8] |= 1 << ordinal % 8
+        return dropped
+
+    def _dropped_of(self, first: int, count: int) -> int:
+        """Which of some records are dropped, the first one in the lowest bit."""
+        some = self._dropped[first // 8 : (first + count - 1) // 8 + 1]
+        return int.from_bytes(some, "little") >> first % 8 & (1 << count) - 1
+
+
+class Spool(TemporarySpool):
+    """Records, one JSON object a line, written once and read once.
+
+    The file's size is about a quarter of the records' text; at most the windows in flight have one.
+
+    Args:
+        gzip_level: Keep the records as gzip members of this level, 0 to 3, which need no work to
+            become a gzip file; None for what is fastest to read again.
+    """
+
+    def __init__(self, gzip_level: int | None = None) -> None:
+        super().__init__()
+        self._gzip_level = gzip_level
+        # Of each block the records, and the bytes as text and in the file: there are too many for
+        # an object each.
+        self._counts, self._lengths, self._sizes = array("I"), array("I"), array("I")
 
     def write(self, encoded: bytes, count: int) -> None:
         """Append records.
@@ -134,23 +165,6 @@ class Spool:
         self._sizes.append(self._file.write(packed))
         self.count += count
 
-    def drop(self, ordinals: Iterable[int]) -> int:
-        """Leave out some records when reading.
-
-        Args:
-            ordinals: Their numbers in order of writing, from 0, each at most once.
-
-        Returns:
-            How many they are.
-        """
-        dropped = 0
-        for dropped, ordinal in enumerate(ordinals, start=1):  # noqa: B007 - the last one is returned
-            if not self._dropped:
-                # A bit a record: memory stays the same, however many there are.
-                self._dropped = bytearray(self.count // 8 + 1)
-            self._dropped[ordinal // 8] |= 1 << ordinal % 8
-        return dropped
-
     def records(self) -> Iterator[Records]:
         """Read all records, in order of writing."""
         self._file.seek(0)
@@ -165,11 +179,6 @@ class Spool:
                 line for at, line in enumerate(records.lines()) if not dropped >> at & 1
             ]:
                 yield Records(len(lines), b"\n".join((*lines, b"")))
-
-    def _dropped_of(self, first: int, count: int) -> int:
-        """Which of some records are dropped, the first one in the lowest bit."""
-        some = self._dropped[first // 8 : (first + count - 1) // 8 + 1]
-        return int.from_bytes(some, "little") >> first % 8 & (1 << count) - 1
 
     def _unpacked(self, count: int, length: int, packed: bytes) -> Records:
         if self._gzip_level is not None:

@@ -134,6 +134,7 @@ def imagined_run(settings: ExportSettings, bookmark: Bookmark | None, quota: Quo
 
 
 def _no_records(_: object) -> Any:
+    # The rehearsal's downloads are imagined: nobody has a record made.
     raise NotImplementedError("a plan reads no events")
 
 
