@@ -171,7 +171,7 @@ class ExportRun:
     def _standing(self) -> Standing:
         summary = self.summary
         return Standing(
-            done=summary.windows - self._is_writing,
+            done=summary.windows,
             left=self._scheduler.windows_left + self._is_writing,
             events=summary.records,
             received=summary.counts.received,
@@ -193,7 +193,7 @@ class ExportRun:
             self._is_writing = True
             yield finished
             self._is_writing = False
-            summary.records += finished.counts.records
+            summary.count_written(finished.counts.records)
             self._context.activity.written(finished.window, finished.counts.records)
             if self._observer is not None:
                 self._observer.written(finished, self._told())

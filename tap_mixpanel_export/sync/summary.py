@@ -67,8 +67,7 @@ class RunSummary:
     clock: str = ""
 
     def add(self, finished: FinishedWindow) -> None:
-        """Add a window."""
-        self.windows += 1
+        """Add a window whose records are about to be written."""
         self.counts.add(finished.counts)
         self.seen_late.add(finished.seen_late)
         if finished.window.purpose is Purpose.SWEEP:
@@ -77,6 +76,15 @@ class RunSummary:
         else:
             # What comes late of days long past tells nothing of the zone.
             self.lags.add(finished.lags)
+
+    def count_written(self, records: int) -> None:
+        """Count a window whose records are written.
+
+        Args:
+            records: How many.
+        """
+        self.windows += 1
+        self.records += records
 
     def malformed_percent(self, finished: FinishedWindow) -> float:
         """Share of malformed lines once a window is added."""
