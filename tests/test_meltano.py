@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 import tarfile
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from event_truth import Row, expected_rows, instant_of, parse
 from meltano_project import BIN, MeltanoProject, clone_of_the_project, environment
 
@@ -168,6 +171,42 @@ def test_no_package_holds_what_was_exported(story, tmp_path):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names - {"PKG-INFO"} <= set(git(root, "ls-files", "-z").split("\0"))
+
+
+def test_a_run_tells_in_the_log_how_far_it_is(story, tmp_path):
+    tap = tmp_path / "tap"
+    # A line at every look, instead of every half minute.
+    tap.write_text(
+        f"#!{sys.executable}\n"
+        "from tap_mixpanel_export.__main__ import main\n"
+        "from tap_mixpanel_export.sync import progress\n"
+        "progress._LOG_INTERVAL_SECONDS = 0\n"
+        "main()\n"
+    )
+    tap.chmod(0o700)
+    plugins = story.project.root / ".meltano"
+    project = yaml.safe_load((story.project.root / "meltano.yml").read_text())
+    for kind, name, executable in (
+        ("extractors", TAP, tap),
+        ("loaders", "target-jsonl", plugins / "loaders/target-jsonl/venv/bin/target-jsonl"),
+    ):
+        (plugin,) = (one for one in project["plugins"][kind] if one["name"] == name)
+        del plugin["pip_url"]
+        plugin["executable"] = str(executable)
+        project["plugins"][kind] = [plugin]
+    del project["plugins"]["mappers"], project["jobs"], project["schedules"]
+    (tmp_path / "meltano.yml").write_text(yaml.safe_dump(project))
+    (tmp_path / "output").mkdir()
+    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
+        told = MeltanoProject(tmp_path, START).run("run", TAP, "target-jsonl", sandbox=sandbox)
+    lines = [line for line in told.stdout.splitlines() if " windows done, " in line]
+    assert any("new days: " in line for line in lines)
+    done = [int(re.search(r"(\d+) windows done", line)[1]) for line in lines]
+    assert done == sorted(done)
+    assert done[-1] > 3
+    received = [float(re.search(r"/s, ([\d.]+) kB", line)[1]) for line in lines if " kB" in line]
+    # What is being written is not counted a second time.
+    assert max(received) == received[-1]
 
 
 def late_event(minutes: int) -> Event:

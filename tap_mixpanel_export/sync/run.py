@@ -169,12 +169,15 @@ class ExportRun:
         return summary
 
     def _standing(self) -> Standing:
-        summary = self.summary
+        summary, received = self.summary, self.summary.counts.received
+        if self._is_writing and self.last_window is not None:
+            # It is under way still, and counted so.
+            received -= self.last_window.counts.received
         return Standing(
             done=summary.windows,
             left=self._scheduler.windows_left + self._is_writing,
             events=summary.records,
-            received=summary.counts.received,
+            received=received,
         )
 
     def _tick(self) -> None:
