@@ -36,6 +36,8 @@ _AFTER = b"}}\n"
 _NAME = len(_BEFORE)
 _TO_PROPERTIES = len(_BETWEEN) - 1
 _PROPERTIES = b'"properties"'
+# Its letters may be written so, as all of ASCII may.
+_ESCAPED_LETTER = b"\\u00"
 _TO_MEMBER = len('",')
 _TO_END = len("}\n")
 # From the end of one `properties` to the end of a line that has another one.
@@ -192,7 +194,7 @@ def all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[bytes
             line.find(b"}", at) > len(line) - _SECOND
             or (
                 (
-                    line.rfind(_PROPERTIES) == at + _TO_MEMBER
+                    (line.rfind(_PROPERTIES) == at + _TO_MEMBER and _ESCAPED_LETTER not in line)
                     or _is_one_value(line[at + _TO_PROPERTIES : -_TO_END])
                 )
                 and not _is_deep(line, b"{", at + _TO_PROPERTIES + 1)

@@ -124,11 +124,11 @@ class Redaction:
         if text[0] != _OBJECT:
             return text
         members = _members(text)
-        is_changed = False
+        is_changed = is_met = False
         for name, rule in rules.items():
             if name not in members:
                 continue
-            rule.is_met = True
+            rule.is_met = is_met = True
             if rule.is_removed:
                 del members[name]
                 is_changed = True
@@ -138,7 +138,11 @@ class Redaction:
             if new is not old:
                 members[name] = Raw(new)
                 is_changed = True
-        return encode_members(members) if is_changed else text
+        if not is_met:
+            return text
+        encoded = encode_members(members)
+        # Of a repeated name the last value counts; the others would stay in the text.
+        return encoded if is_changed or len(encoded) < len(text) else text
 
     def _digest(self, text: bytes) -> bytes:
         if text == NULL:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tap_mixpanel_export.sandbox.clock import SandboxClock
 
 
@@ -50,16 +53,24 @@ class Refusal:
 class Limiter:
     """Counts the queries of one project against its limits.
 
-    A query that is refused takes nothing from the quota.
+    A query that is refused takes nothing from the quota. Who waits as told is let through: while
+    the clock stands still, the windows slide with the real time.
 
     Args:
         limits: The limits; `None` takes every query.
         clock: The clock that the windows slide on.
+        real_seconds: The real time, from some point on; that of this machine when missing.
     """
 
-    def __init__(self, limits: Limits | None, clock: SandboxClock) -> None:
+    def __init__(
+        self,
+        limits: Limits | None,
+        clock: SandboxClock,
+        real_seconds: Callable[[], float] | None = None,
+    ) -> None:
         self._limits = limits
         self._clock = clock
+        self._real_seconds = real_seconds or time.monotonic
         self._lock = threading.Lock()
         self._taken: deque[float] = deque()
         self._under_way = 0
@@ -70,6 +81,8 @@ class Limiter:
         with self._lock:
             if limits is not None:
                 now = self._clock.now().timestamp()
+                if not self._clock.rate:
+                    now += self._real_seconds()
                 refusal = self._refusal(limits, now)
                 if refusal is not None:
                     return refusal

@@ -11,12 +11,13 @@ import time
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 import requests
 
-from tap_mixpanel_export.sandbox import Event, Limits, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Event, Limits, Sandbox, SandboxClock, limits
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 DAYS = {"from_date": "2026-11-01", "to_date": "2026-11-20"}
@@ -282,7 +283,9 @@ def test_an_old_project_has_days_and_today_of_its_zone(fetch, lines_of):
 
 
 @pytest.mark.parametrize("retry_after", [True, False])
-def test_limits_answer_429(fetch, clock, retry_after):
+def test_limits_answer_429(fetch, clock, retry_after, monkeypatch):
+    # No real time passes, however busy the machine is.
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: 0.0))
     with Sandbox([], clock=clock, limits=Limits(retry_after=retry_after)) as sandbox:
         assert [fetch(sandbox).status_code for _ in range(4)] == [200, 200, 200, 429]
         answer = fetch(sandbox)
