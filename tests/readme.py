@@ -25,6 +25,7 @@ _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 ADDRESS = "git+https://github.com/tap-mixpanel-export/tap-mixpanel-export.git"
 """What the README has Meltano and pip install."""
 
+AIRFLOW = "tests/orchestrators/test_airflow.py"
 OWN_PROJECT = "tests/test_own_project.py"
 
 ELSEWHERE = {
@@ -49,6 +50,21 @@ ELSEWHERE = {
     "pip install uv && uv run mixpanel-sandbox -- meltano run tap-mixpanel-export target-jsonl": (
         "tests/test_package.py",
         '"meltano", "run", "tap-mixpanel-export", "target-jsonl"',
+    ),
+    "airflow dags test mixpanel_events 2026-11-20": (
+        AIRFLOW,
+        "airflow dags test mixpanel_events 2026-11-20",
+    ),
+    "airflow dags test mixpanel_events "
+    """--conf '{"first": "2026-11-17", "last": "2026-11-19"}'""": (
+        AIRFLOW,
+        """--conf '{"first": "2026-11-17", "last": "2026-11-19"}'""",
+    ),
+    "airflow dags test mixpanel_watched": (AIRFLOW, "airflow dags test mixpanel_watched"),
+    "dagster asset materialize -f examples/dagster/mixpanel_events.py"
+    " --select mixpanel_events --partition 2026-11-18": (
+        "tests/orchestrators/test_dagster.py",
+        " --select mixpanel_events --partition 2026-11-18",
     ),
     "uv run pytest": (".ci/run", "uv run pytest"),
     "uv run python -m benchmarks": ("tests/test_benchmarks.py", "benchmarks"),

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
-from meltano_project import ROOT, MeltanoProject, clone_of_the_project, environment
-from readme import Follower, blocks
+from meltano_project import environment
+from watched_project import SCRIPTS, watched_project
 
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
+if TYPE_CHECKING:
+    from meltano_project import MeltanoProject
 
-TARGETS = ROOT / "tests" / "targets"
-JOB = "mixpanel-watched"
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
 
 def runs(folder, *days: int) -> None:
@@ -32,7 +32,7 @@ def runs(folder, *days: int) -> None:
 def test_a_day_without_events_is_a_failure(tmp_path, days, code):
     runs(tmp_path, *days)
     done = subprocess.run(
-        ["sh", TARGETS / "no-events.sh"], cwd=tmp_path, check=False, capture_output=True, text=True
+        ["sh", SCRIPTS / "no-events.sh"], cwd=tmp_path, check=False, capture_output=True, text=True
     )
     assert done.returncode == code
     assert ("has come out of Mixpanel" in done.stderr) == bool(code)
@@ -40,17 +40,7 @@ def test_a_day_without_events_is_a_failure(tmp_path, days, code):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> MeltanoProject:
-    """A clone with what README's chapter has a user add."""
-    root = clone_of_the_project(tmp_path_factory.mktemp("alerts") / "clone")
-    with Sandbox() as sandbox:
-        follower = Follower(root, sandbox, {})
-        for block in blocks():
-            if block.language == "yaml" and JOB in block.text:
-                follower.follow(block)
-    for name in ("no-events.sh", "cron.sh"):
-        shutil.copy2(TARGETS / name, root / name)
-        (root / name).chmod(0o755)
-    return MeltanoProject(root)
+    return watched_project(tmp_path_factory.mktemp("alerts") / "clone")
 
 
 def cron(project: MeltanoProject, sandbox: Sandbox, **settings: str):

@@ -152,9 +152,10 @@ def test_the_other_chapters_work(chapter, tmp_path):
 
 
 def in_environments_of_their_own() -> str:
-    """What the tests of dlt and Spark execute, without indentation."""
-    files = ("export/test_dlt.py", "spark/test_cluster.py")
-    return "\n".join(dedent((ROOT / "tests" / file).read_text()) for file in files)
+    """What the tests of dlt, Spark, Airflow and Dagster execute, without indentation."""
+    files = [ROOT / "tests" / file for file in ("export/test_dlt.py", "spark/test_cluster.py")]
+    files += (ROOT / "examples").glob("*/*.py")
+    return "\n".join(dedent(file.read_text()) for file in files)
 
 
 @pytest.mark.slow
@@ -232,6 +233,10 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         *STATE_KEYS,
         "event_id",
         "TAP_MIXPANEL_EXPORT_PROJECT_ID",
+        "TAP_MIXPANEL_EXPORT_QUOTA_FILE",
+        # Of the examples for Airflow and Dagster.
+        "MIXPANEL_FOLDER",
+        "MIXPANEL_ALERTS_URL",
         # Given by the examples.
         "cart_total",
         "mp_original_event_name",
