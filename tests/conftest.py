@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING
 
 import processes
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_WORKERS = 4
+
+# The same examples each time, and none that a busy machine fails. Others are looked for by
+# `--hypothesis-profile=search`.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("search"), derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,6 +37,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if options.numprocesses and options.dist == "no":
         # A test goes to the next free worker; those of a group share a costly set-up, and a worker.
         options.dist = "loadgroup"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Collections, one after each run of the tap, need not look at all that was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

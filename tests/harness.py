@@ -39,11 +39,6 @@ UTC = timezone.utc
 DAY = timedelta(days=1)
 
 
-# Each run is followed by a collection, which need not look at what was imported before.
-gc.collect()
-gc.freeze()
-
-
 class Killed(BaseException):
     """Stands for SIGKILL in an in-process run: nothing is written from then on."""
 
