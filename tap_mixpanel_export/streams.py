@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_mixpanel_export.config import ExportSettings
+    from tap_mixpanel_export.output.batches import BatchFiles
     from tap_mixpanel_export.output.messages import RecordSerializer
     from tap_mixpanel_export.output.writer import MessageWriter
     from tap_mixpanel_export.sync.run import ExportRun
@@ -141,35 +142,36 @@ class EventsStream(Stream):
         A file never holds records of two windows: the state says what is in complete files.
         """
         # The formats' libraries are imported by runs that write files only.
-        from tap_mixpanel_export.output.batches import batch_writer, write_batches  # noqa: PLC0415
+        from tap_mixpanel_export.output.batches import batch_files  # noqa: PLC0415
 
         settings = self._settings
-        writer = batch_writer(
-            batch_config, settings.event_columns, self._selection, settings.batch_compression_level
+        files = batch_files(
+            batch_config,
+            f"{self.tap_name}--{self.name}",
+            self._selection,
+            settings.event_columns,
+            gzip_level=settings.batch_compression_level,
+            time_in_ms=settings.time_in_ms,
         )
-        name = f"{self.tap_name}--{self.name}"
         with (
             self.get_record_counter() as counter,
             self.get_sync_timer(),
-            self._run(context, writer.gzip_level) as run,
+            self._run(context, files) as run,
         ):
             for finished in run.windows():
-                blocks = self._selection.of(run.records(finished))
-                for url in write_batches(writer, batch_config, name, blocks):
+                for url in files.write(run.records(finished)):
                     yield batch_config.encoding, [url]
                 counter.increment(finished.counts.records)
                 self._checkpoint(context, run)
 
-    def _run(self, context: Context | None, gzip_level: int | None = None) -> ExportRun:
+    def _run(self, context: Context | None, files: BatchFiles | None = None) -> ExportRun:
         settings = self._settings
         self._export_run = prepare_run(
             settings,
             read_bookmark(self.get_context_state(context), settings.zone)
             if self.replication_method == "INCREMENTAL"
             else None,
-            self._selection.columns,
-            properties_as_text=self.schema["properties"]["properties"]["type"] == "string",
-            gzip_level=gzip_level,
+            self._selection.text_form() if files is None else files.form,
             is_test=self.is_test,
         )
         return self._export_run
@@ -185,7 +187,11 @@ class EventsStream(Stream):
 
     @cached_property
     def _selection(self) -> Selection:
-        return Selection(self.effective_schema["properties"], self.mask)
+        return Selection(
+            self.effective_schema["properties"],
+            self.mask,
+            properties_as_text=self.schema["properties"]["properties"]["type"] == "string",
+        )
 
     def _checkpoint(self, context: Context | None, run: ExportRun) -> None:
         """Write the state behind the records of the run's last window."""

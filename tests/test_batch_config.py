@@ -83,6 +83,10 @@ FORMAT = "batch_config.encoding.format is missing: jsonl or parquet"
             for prefix in ("../x", "/etc/x", "a/../../x", "a/..", "x\x00")
         ),
         (
+            {"encoding": JSONL, "storage": {"root": "/tmp", "prefix": "date={date}/"}},
+            ["batch_config.storage.prefix: {date} stands for the day of the events in Parquet"],
+        ),
+        (
             {"encoding": JSONL, "storage": {"root": "nonsense://x"}},
             ["batch_config.storage.root"],
         ),

@@ -7,12 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.config.folders import folder_problems
-from tap_mixpanel_export.xdm.schema.field import XdmType
+from tap_mixpanel_export.output.storage import DAY_PLACEHOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from tap_mixpanel_export.xdm.mapping.columns import Column
+    from collections.abc import Iterator, Mapping
 
 # The SDK ends with a TypeError on any other.
 _MEMBERS = {
@@ -28,12 +26,11 @@ def batch_format(config: Mapping[str, Any]) -> str | None:
     return encoding.get("format")
 
 
-def batch_problems(config: Mapping[str, Any], columns: Iterable[Column]) -> list[str]:
+def batch_problems(config: Mapping[str, Any]) -> list[str]:
     """Return what the SDK would ignore without a word, or end with a traceback on.
 
     Args:
         config: All settings; those of `batch_config` that have a type in the schema have it.
-        columns: The columns of the mapping.
 
     Returns:
         All problems, one sentence each.
@@ -48,7 +45,7 @@ def batch_problems(config: Mapping[str, Any], columns: Iterable[Column]) -> list
             if config.get(name)
         ),
         *_unknown_members(batch),
-        *_format_problems(batch, columns),
+        *_format_problems(batch),
         *_storage_problems(batch.get("storage") or {}),
         *_size_problems(batch),
     ]
@@ -63,21 +60,20 @@ def _unknown_members(batch: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{place}.{name} is unknown; there are {', '.join(known)}"
 
 
-def _format_problems(batch: Mapping[str, Any], columns: Iterable[Column]) -> Iterator[str]:
+def _format_problems(batch: Mapping[str, Any]) -> Iterator[str]:
     kind = (batch.get("encoding") or {}).get("format")
     if kind is None:
         yield "batch_config.encoding.format is missing: jsonl or parquet"
     elif kind not in {"jsonl", "parquet"}:
         yield "batch_config.encoding.format is neither jsonl nor parquet"
-    elif kind == "parquet":
-        if find_spec("pyarrow") is None:
-            yield "batch_config: Parquet needs an extra: pip install tap-mixpanel-export[parquet]"
-        for column in columns:
-            if column.field.type is XdmType.MAP:
-                yield (
-                    f"batch_config: column {column.name} is a map, which Parquet files cannot hold "
-                    "here"
-                )
+    prefix = (batch.get("storage") or {}).get("prefix") or ""
+    if kind == "jsonl" and DAY_PLACEHOLDER in prefix:
+        yield (
+            f"batch_config.storage.prefix: {DAY_PLACEHOLDER} stands for the day of the events in "
+            "Parquet files only; set batch_config.encoding.format to parquet"
+        )
+    elif kind == "parquet" and find_spec("pyarrow") is None:
+        yield "batch_config: Parquet needs an extra: pip install tap-mixpanel-export[parquet]"
 
 
 def _storage_problems(storage: Mapping[str, Any]) -> Iterator[str]:

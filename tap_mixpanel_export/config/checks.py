@@ -144,7 +144,7 @@ def check_all(
     right = complete(right, schema["properties"])
     settings, problems = check_settings(right, default_user_agent)
     columns = load_columns(right)[0] if settings is None else settings.event_columns
-    problems = [*problems, *batch_problems(right, columns)]
+    problems = [*problems, *batch_problems(right)]
     if "stream_maps" in config:
         names = list(event_schema(columns)["properties"]) if columns else ()
         problems += map_problems(config["stream_maps"], names)

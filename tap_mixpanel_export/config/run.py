@@ -13,7 +13,6 @@ from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
 from tap_mixpanel_export.records.event_names import EventNames
 from tap_mixpanel_export.records.records import RecordMaker
-from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.records.survey import Survey
 from tap_mixpanel_export.report.document import Project, RunDocument
 from tap_mixpanel_export.report.recorder import RunReport
@@ -30,19 +29,17 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config.checks import ExportSettings
     from tap_mixpanel_export.records.event_filter import EventSelector
-    from tap_mixpanel_export.records.spool import WindowSpool
+    from tap_mixpanel_export.records.form import RecordForm
     from tap_mixpanel_export.sync.windows import Bookmark, Span
 
 logger = logging.getLogger("tap-mixpanel-export.run")
 
 
-def prepare_run(  # noqa: PLR0913 - what differs from run to run
+def prepare_run(
     settings: ExportSettings,
     bookmark: Bookmark | None,
-    selected: frozenset[str],
+    form: RecordForm,
     *,
-    properties_as_text: bool,
-    gzip_level: int | None = None,
     is_test: bool = False,
 ) -> ExportRun:
     """Make a run; nothing is asked for before it is entered.
@@ -50,9 +47,7 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
     Args:
         settings: Checked.
         bookmark: What earlier runs have done.
-        selected: Names of the columns that records have.
-        properties_as_text: Whether the column `properties` is JSON text.
-        gzip_level: How finished records are kept, see `Spool`.
+        form: Of its records.
         is_test: One query of one day, to tell whether the settings are good.
 
     Raises:
@@ -63,34 +58,18 @@ def prepare_run(  # noqa: PLR0913 - what differs from run to run
         span = settings.test_span(server_clock.machine_now())
         # What it finds is said, and is no run.
         settings = msgspec.structs.replace(settings, report_dir=None)
-
-    def make_records(event_filter: EventSelector) -> RecordMaker:
-        return RecordMaker(
-            settings.event_columns,
-            Instants(settings.zone, milliseconds=settings.time_in_ms),
-            selected=selected,
-            properties_as_text=properties_as_text,
-            redaction=settings.redaction,
-            event_filter=event_filter,
-        )
-
-    return make_run(settings, span, make_records, lambda: Spool(gzip_level))
+    return make_run(settings, span, form)
 
 
 def make_run(
-    settings: ExportSettings,
-    span: Span,
-    make_records: Callable[[EventSelector], RecordMaker],
-    make_spool: Callable[[], WindowSpool],
-    quota: Quota | None = None,
+    settings: ExportSettings, span: Span, form: RecordForm, quota: Quota | None = None
 ) -> ExportRun:
-    """Make a run whose records have any form.
+    """Make a run over any time.
 
     Args:
         settings: Checked.
         span: The time to export, and what earlier runs have done.
-        make_records: Gives a record maker for a filter; one for each try.
-        make_spool: Gives what keeps the records of a window.
+        form: Of its records.
         quota: Of somebody else, who closes it; None for the one that the settings name.
 
     Raises:
@@ -115,7 +94,7 @@ def make_run(
         endpoint=endpoint,
         limiter=limiter,
         clock=server_clock.ServerClock(),
-        make_records=make_records,
+        make_records=_record_makers(settings, form),
         span=span,
         late_filter=LateFilter(
             span,
@@ -128,7 +107,7 @@ def make_run(
         deduplicate=settings.deduplicate,
         diagnostics_dir=settings.diagnostics_dir,
         stop=threading.Event(),
-        make_spool=make_spool,
+        make_spool=form.make_spool,
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
         redaction=settings.redaction,
         activity=activity,
@@ -137,6 +116,25 @@ def make_run(
     return ExportRun(
         context, _options(settings), _report(settings, context), closes_quota=quota is None
     )
+
+
+def _record_makers(
+    settings: ExportSettings, form: RecordForm
+) -> Callable[[EventSelector], RecordMaker]:
+    """What gives a record maker for a filter; one for each try."""
+
+    def make_records(event_filter: EventSelector) -> RecordMaker:
+        return RecordMaker(
+            settings.event_columns,
+            Instants(settings.zone, milliseconds=settings.time_in_ms),
+            selected=form.selected,
+            properties_as_text=form.properties_as_text,
+            redaction=settings.redaction,
+            event_filter=event_filter,
+            encoder=form.encoder,
+        )
+
+    return make_records
 
 
 def _survey(settings: ExportSettings) -> Survey:

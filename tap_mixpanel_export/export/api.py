@@ -6,8 +6,9 @@ import logging
 from copy import deepcopy
 from dataclasses import replace
 from datetime import date, datetime, timezone
+from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -16,11 +17,10 @@ from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.export.given import check_given, environment_settings
 from tap_mixpanel_export.export.reader import EventReader
 from tap_mixpanel_export.export.window import Window
-from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark, write_bookmark
 from tap_mixpanel_export.sync.windows import DAY, ProcessedBounds, to_milliseconds
-from tap_mixpanel_export.timezones import Instants, start_of_day
+from tap_mixpanel_export.timezones import start_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.records.arrow import ArrowEncoder
-    from tap_mixpanel_export.records.event_filter import EventSelector
+    from tap_mixpanel_export.records.form import RecordForm
     from tap_mixpanel_export.sync.run import ExportRun
     from tap_mixpanel_export.sync.windows import Span
 
@@ -86,7 +86,16 @@ class Export:
     @property
     def schema(self) -> pa.Schema:
         """Of the batches: times in UTC, microseconds; `properties` is JSON text."""
-        return self._encoder().schema
+        # It is of `arrow_form`.
+        return cast("ArrowEncoder", self._form.encoder).schema
+
+    @cached_property
+    def _form(self) -> RecordForm:
+        # An extra, and half a second to import.
+        from tap_mixpanel_export.records.arrow import arrow_form  # noqa: PLC0415
+
+        settings = self._settings
+        return arrow_form(settings.event_columns, self._columns, time_in_ms=settings.time_in_ms)
 
     def plan(
         self,
@@ -172,7 +181,7 @@ class Export:
         def batches(reader: EventReader) -> Generator[pa.RecordBatch, None, None]:
             with run:
                 for finished in run.windows():
-                    yield from finished.spool.records()
+                    yield from run.records(finished)
                     if finished.bookmark is not None:
                         write_bookmark(entry, finished.bookmark, zone)
                         reader.state = deepcopy(held)
@@ -208,35 +217,15 @@ class Export:
         def batches(_: EventReader) -> Generator[pa.RecordBatch, None, None]:
             with run:
                 for finished in run.windows():
-                    yield from finished.spool.records()
+                    yield from run.records(finished)
 
         return EventReader(self.schema, batches, None, run.summary)
 
-    def _encoder(self) -> ArrowEncoder:
-        # An extra, and half a second to import.
-        from tap_mixpanel_export.records.arrow import ArrowEncoder  # noqa: PLC0415
-
-        return ArrowEncoder(self._settings.event_columns, self._columns)
-
     def _run(self, span: Span, concurrency: int | None = None) -> ExportRun:
-        from tap_mixpanel_export.records.arrow import ArrowSpool  # noqa: PLC0415 - see above
-
         settings = self._settings
         if concurrency is not None:
             settings = msgspec.structs.replace(settings, max_concurrent_queries=concurrency)
-        encoder = self._encoder()
-
-        def make_records(event_filter: EventSelector) -> RecordMaker:
-            return RecordMaker(
-                settings.event_columns,
-                Instants(settings.zone, milliseconds=settings.time_in_ms),
-                selected=self._columns,
-                redaction=settings.redaction,
-                event_filter=event_filter,
-                encoder=encoder,
-            )
-
-        return make_run(settings, span, make_records, lambda: ArrowSpool(encoder), self._quota)
+        return make_run(settings, span, self._form, self._quota)
 
 
 def read_events(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from msgspec import Raw
 from tap_mixpanel_export.json_text import encode, encode_lines
 from tap_mixpanel_export.output.messages import lines_decoder, load_record
 from tap_mixpanel_export.output.writer import serialize
-from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN
+from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN, PROPERTIES
+from tap_mixpanel_export.records.form import RecordForm, text_form
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.spool import Records
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from singer_sdk.singerlib import SelectionMask
+
+    from tap_mixpanel_export.xdm.mapping.columns import Column
+    from tap_mixpanel_export.xdm.schema.field import XdmField
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw] | None).decode
 
@@ -29,9 +34,13 @@ class Selection:
     Args:
         columns: Names of all columns.
         mask: The SDK's: what is selected, by breadcrumb.
+        properties_as_text: Whether `properties` is JSON text in records.
     """
 
-    def __init__(self, columns: Iterable[str], mask: SelectionMask) -> None:
+    def __init__(
+        self, columns: Iterable[str], mask: SelectionMask, *, properties_as_text: bool = False
+    ) -> None:
+        self._texts = frozenset({PROPERTIES} if properties_as_text else ())
         # What the mask does not name has its parent's value.
         self.columns = frozenset(name for name in columns if mask["properties", name])
         # A breadcrumb is ("properties", column, "properties", name, …).
@@ -50,7 +59,34 @@ class Selection:
     def projection(self) -> Projection | None:
         """What takes out of records what is deselected inside of columns, if anything is."""
         inside = self._deselected_inside
-        return Projection(self.names, inside) if inside else None
+        return Projection(self.names, inside, self._texts) if inside else None
+
+    def text_form(self, gzip_level: int | None = None) -> RecordForm:
+        """Records as JSON text, with what is deselected inside of columns.
+
+        Args:
+            gzip_level: How they are kept, see `Spool`.
+        """
+        return text_form(self.columns, properties_as_text=bool(self._texts), gzip_level=gzip_level)
+
+    @property
+    def projections(self) -> dict[str, ObjectProjection]:
+        """By column, what takes out of its JSON text what is deselected inside of it."""
+        paths: dict[str, list[list[str]]] = {}
+        for name, *inner in self._deselected_inside:
+            paths.setdefault(name, []).append(inner)
+        return {name: ObjectProjection(inside) for name, inside in paths.items()}
+
+    def columns_of(self, columns: Iterable[Column]) -> list[Column]:
+        """Columns whose types lack the fields that are deselected."""
+        narrowed = []
+        for column in columns:
+            field = column.field
+            for name, *inner in self._deselected_inside:
+                if name == column.name:
+                    field = _without(field, inner)
+            narrowed.append(replace(column, field=field))
+        return narrowed
 
     def of(self, blocks: Iterable[Records]) -> Iterator[Records]:
         """Records without what is deselected inside of columns."""
@@ -68,12 +104,23 @@ class Projection:
     Args:
         columns: Names of all columns that are written.
         paths: What is deselected: a column, and names inside of it, at least one.
+        texts: Which of the columns are JSON text.
     """
 
-    def __init__(self, columns: Iterable[str], paths: Sequence[Sequence[str]]) -> None:
-        self._paths = paths
+    def __init__(
+        self,
+        columns: Iterable[str],
+        paths: Sequence[Sequence[str]],
+        texts: frozenset[str] = frozenset(),
+    ) -> None:
+        self._paths = [path for path in paths if path[0] not in texts]
         kinds: dict[str, Any] = dict.fromkeys(columns, Raw)
-        kinds |= {path[0]: dict[str, Raw] | None for path in paths if path[0] in kinds}
+        kinds |= {path[0]: dict[str, Raw] | None for path in self._paths if path[0] in kinds}
+        self._texts = {
+            name: ObjectProjection([inner for column, *inner in paths if column == name])
+            for name in texts & kinds.keys()
+        }
+        kinds |= dict.fromkeys(self._texts, str)
         self._decode_lines = lines_decoder(kinds)
 
     def __call__(self, text: bytes) -> bytes:
@@ -83,6 +130,7 @@ class Projection:
             for path in self._paths:
                 for record in records:
                     _remove_text(record.get(path[0]), path[1:])
+            self._remove_in_texts(records)
             return encode_lines(records)
         except msgspec.DecodeError:
             # A name with an escape of a lone surrogate, or no object where one is expected.
@@ -90,7 +138,48 @@ class Projection:
         for path in self._paths:
             for record in records:
                 _remove(record, path)
+        self._remove_in_texts(records)
         return b"".join(serialize(record) + b"\n" for record in records)
+
+    def _remove_in_texts(self, records: Iterable[dict[str, Any]]) -> None:
+        for name, project in self._texts.items():
+            for record in records:
+                record[name] = project(record[name].encode()).decode()
+
+
+class ObjectProjection:
+    """Takes members out of the JSON text of objects; whatever else they hold stays as it is.
+
+    Args:
+        paths: What to take out: names, each inside of the one before.
+    """
+
+    def __init__(self, paths: Sequence[Sequence[str]]) -> None:
+        self._paths = paths
+
+    def __call__(self, text: bytes) -> bytes:
+        """The text without them."""
+        try:
+            members = _decode_object(text)
+            for path in self._paths:
+                _remove_text(members, path)
+            return encode(members)
+        except msgspec.DecodeError:
+            # See above.
+            value = load_record(text)
+        for path in self._paths:
+            _remove(value, path)
+        return serialize(value)
+
+
+def _without(field: XdmField, path: Sequence[str]) -> XdmField:
+    name, *rest = path
+    if name not in field.properties:
+        return field
+    left = {n: child for n, child in field.properties.items() if n != name or rest}
+    if rest:
+        left[name] = _without(left[name], rest)
+    return replace(field, properties=left)
 
 
 def _remove_text(members: dict[str, Raw] | None, path: Sequence[str]) -> None:

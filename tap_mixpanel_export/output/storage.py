@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers._batch import StorageTarget
 
+DAY_PLACEHOLDER = "{date}"
+"""What stands in the prefix of Parquet files for the UTC day of their events."""
+
 # Whose exceptions are about the storage, besides OSError.
 _LIBRARIES = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")
 

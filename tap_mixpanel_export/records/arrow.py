@@ -6,19 +6,18 @@ a call of Arrow for a block of lines costs as much as a hundred events.
 
 from __future__ import annotations
 
-import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-from msgspec import Raw
 
-from tap_mixpanel_export.record_layout import EVENT_ID, PROPERTIES, TIMESTAMP
-from tap_mixpanel_export.records.parsing import ABSENT
+from tap_mixpanel_export.record_layout import PROPERTIES
+from tap_mixpanel_export.records.arrow_values import INSTANT, array_maker, arrow_schema
+from tap_mixpanel_export.records.form import RecordForm
 from tap_mixpanel_export.records.spool import TemporarySpool
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tap_mixpanel_export.xdm.mapping.columns import Column
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 # stays flat, however large events are.
 _BATCH_ROWS = 8192
 _BATCH_BYTES = 8 * 1024 * 1024
-
-_QUOTE = ord('"')
 
 
 class Rows(NamedTuple):
@@ -52,13 +49,27 @@ class ArrowEncoder:
     Args:
         columns: The mapped columns.
         selected: Names of the columns to write; None for all.
+        projections: By column, what gives the part of its JSON text that is written, where that
+            is not all of it.
     """
 
-    def __init__(self, columns: Sequence[Column], selected: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        selected: frozenset[str] | None = None,
+        projections: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType({}),
+        *,
+        time_in_ms: bool = False,
+    ) -> None:
         written = [c for c in columns if selected is None or c.name in selected]
         self.writes_properties = selected is None or PROPERTIES in selected
-        self.schema = arrow_schema(written, properties=self.writes_properties)
-        self._arrays = [_array_maker(column.field) for column in written]
+        self.schema = arrow_schema(
+            written, properties=self.writes_properties, time_in_ms=time_in_ms
+        )
+        self._project = projections.get(PROPERTIES)
+        self._arrays = [
+            array_maker(column.field, projections.get(column.name)) for column in written
+        ]
         self.column_count = len(written)
         """How many mapped columns there are."""
 
@@ -89,115 +100,40 @@ class ArrowEncoder:
         """Rows as a record batch of `schema`."""
         arrays = [
             pa.array(rows.ids, pa.string()),
-            pa.array(rows.instants, pa.int64()).cast(pa.timestamp("ms", "UTC")).cast(_TIMESTAMP),
+            pa.array(rows.instants, pa.int64()).cast(pa.timestamp("ms", "UTC")).cast(INSTANT),
             *(make(values) for make, values in zip(self._arrays, rows.columns, strict=True)),
         ]
         if self.writes_properties:
-            arrays.append(_texts_of(rows.properties))
+            texts = rows.properties
+            if self._project is not None:
+                texts = list(map(self._project, texts))
+            arrays.append(_texts_of(texts))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-
-_TIMESTAMP = pa.timestamp("us", "UTC")
-
-
-def arrow_schema(columns: Iterable[Column], *, properties: bool = True) -> pa.Schema:
-    """The Arrow schema of records.
-
-    Args:
-        columns: The mapped columns.
-        properties: Whether there is a column `properties`, JSON text.
-    """
-    return pa.schema(
-        [
-            pa.field(EVENT_ID, pa.string(), nullable=False),
-            pa.field(TIMESTAMP, _TIMESTAMP, nullable=False),
-            *(pa.field(column.name, arrow_type(column.field)) for column in columns),
-            *([pa.field(PROPERTIES, pa.string(), nullable=False)] if properties else []),
-        ]
-    )
-
-
-def arrow_type(field: XdmField) -> pa.DataType:
-    """The Arrow type of an XDM field; dates and date-times are text, as they are in JSON."""
-    if field.type in INTEGER_BOUNDS:
-        return pa.int64()
-    if field.type is XdmType.NUMBER:
-        return pa.float64()
-    if field.type is XdmType.BOOLEAN:
-        return pa.bool_()
-    if field.type is XdmType.ARRAY:
-        return pa.list_(arrow_type(field.items or XdmField(XdmType.STRING)))
-    if field.type is XdmType.OBJECT:
-        return pa.struct(
-            [pa.field(name, arrow_type(child)) for name, child in field.properties.items()]
-        )
-    return pa.string()
-
-
-def _array_maker(field: XdmField) -> Callable[[Sequence[Any]], pa.Array]:
-    kind = arrow_type(field)
-    read = _reader(field)
-
-    def make(values: Sequence[Any]) -> pa.Array:
-        # One look at the types tells of most columns that nothing is to be read.
-        if not {Raw}.isdisjoint(map(type, values)):
-            values = [
-                None if value is ABSENT else read(bytes(value)) if type(value) is Raw else value
-                for value in values
-            ]
-        return pa.array(values, kind)
-
-    return make
-
-
-def _reader(field: XdmField) -> Callable[[bytes], Any]:
-    """What reads a column's JSON text as Arrow can hold it."""
-    if field.type is XdmType.NUMBER:
-        # Beyond a double it is infinite.
-        return float
-    if pa.types.is_string(arrow_type(field)):
-        return _read_text
-    shape = _shaper(field)
-    return lambda text: shape(without_surrogates(json.loads(text)))
-
-
-def _read_text(text: bytes) -> Any:
-    if text[0] == _QUOTE and b"\\" not in text:
-        return text[1:-1].decode()
-    return without_surrogates(json.loads(text))
-
-
-def _shaper(field: XdmField) -> Callable[[Any], Any]:
-    """What gives the numbers inside of lists and objects their type: Arrow refuses 1 for 1.0."""
-    if field.type is XdmType.NUMBER:
-        return lambda value: None if value is None else float(value)
-    if field.type is XdmType.ARRAY:
-        shape_item = _shaper(field.items or XdmField(XdmType.STRING))
-        return lambda value: None if value is None else list(map(shape_item, value))
-    if field.type is XdmType.OBJECT:
-        members = {name: _shaper(child) for name, child in field.properties.items()}
-        return lambda value: (
-            None
-            if value is None
-            else {name: shape(value.get(name)) for name, shape in members.items()}
-        )
-    return lambda value: value
-
-
-def without_surrogates(value: Any) -> Any:
-    """The same JSON value with U+FFFD for lone surrogates, which UTF-8 does not have."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
-    return value
 
 
 def _texts_of(properties: Sequence[bytes]) -> pa.Array:
     # The lines were found to be UTF-8 before their records were made.
     return pa.array(properties, pa.binary()).cast(pa.string())
+
+
+def arrow_form(
+    columns: Sequence[Column],
+    selected: frozenset[str] | None,
+    projections: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType({}),
+    *,
+    time_in_ms: bool = False,
+) -> RecordForm:
+    """Records as Arrow batches.
+
+    Args:
+        columns: The mapped columns.
+        selected: Names of the columns to write; None for all.
+        projections: By column, what gives the part of its JSON text that is written, where that
+            is not all of it.
+        time_in_ms: Whether `time` is in milliseconds.
+    """
+    encoder = ArrowEncoder(columns, selected, projections, time_in_ms=time_in_ms)
+    return RecordForm(selected, lambda: ArrowSpool(encoder), encoder)
 
 
 class ArrowSpool(TemporarySpool):

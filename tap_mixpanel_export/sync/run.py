@@ -6,7 +6,7 @@ import logging
 import math
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from tap_mixpanel_export.records.spool import Records
     from tap_mixpanel_export.sync.context import FinishedWindow, RunContext
     from tap_mixpanel_export.sync.forecast import Forecast, Speed, UsualDay
 
@@ -202,8 +201,8 @@ class ExportRun:
                 self._observer.written(finished, self._told())
             self._progress.tick()
 
-    def records(self, finished: FinishedWindow) -> Iterator[Records]:
-        """A window's records."""
+    def records(self, finished: FinishedWindow) -> Iterator[Any]:
+        """A window's records, in the run's form."""
         for records in finished.spool.records():
             yield records
             # A loader may take minutes for a window.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import signal
 from collections import Counter
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import boto3
 import moto.backends
+import pyarrow.parquet as pq
 import pytest
 from commands import command, start, tap_config
 from fixtures_unit import tap_output
@@ -157,11 +159,21 @@ def bucket(monkeypatch):
     server.stop()
 
 
+def ids_of_parquet(contents):
+    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
+    return Counter(key for table in tables for key in table["event_id"].to_pylist())
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-def test_files_go_to_s3(sandbox, bucket):
-    storage = {"root": "s3://events-bucket/mixpanel", "prefix": "raw/"}
-    config = {"encoding": GZIP, "storage": storage, "batch_size": 7}
+@pytest.mark.parametrize(
+    ("encoding", "prefix", "read"),
+    [(GZIP, "raw/", ids), ({"format": "parquet"}, "raw/date={date}/", ids_of_parquet)],
+    ids=["jsonl", "parquet"],
+)
+def test_files_go_to_s3(sandbox, bucket, encoding, prefix, read):
+    storage = {"root": "s3://events-bucket/mixpanel", "prefix": prefix}
+    config = {"encoding": encoding, "storage": storage, "batch_size": 7}
     lines = tap_output(sandbox, start_date="2026-11-19", batch_config=config)
     found = {
         f"s3://events-bucket/{one['Key']}": bucket.get_object(
@@ -170,8 +182,11 @@ def test_files_go_to_s3(sandbox, bucket):
         for one in bucket.list_objects_v2(Bucket="events-bucket")["Contents"]
     }
     assert sorted(found) == sorted(batches(lines))
-    assert all(url.startswith("s3://events-bucket/mixpanel/raw/") for url in found)
-    assert ids(found.values()) == truth(sandbox)
+    assert {url.rpartition("/")[0] for url in found} == {
+        f"s3://events-bucket/mixpanel/{prefix.format(date=day)}".rstrip("/")
+        for day in ("2026-11-19", "2026-11-20")
+    }
+    assert read(found.values()) == truth(sandbox)
 
 
 @pytest.mark.slow

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
+from arrow_truth import rows_of_batches, rows_of_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from json_texts import names, strings, values
+from json_texts import names, numbers, objects_of, strings, values
 
 from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.records.event_filter import Skip
+from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.records.redaction import Redaction
+from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 from tap_mixpanel_export.timezones import Instants
@@ -22,6 +26,9 @@ from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
 pa = pytest.importorskip("pyarrow")
 arrow = pytest.importorskip("tap_mixpanel_export.records.arrow")
 
+DAY = date(2026, 1, 20)
+INSTANTS = Instants(timezone.utc, milliseconds=False)
+LAST_LINE = b'{"event":"last","properties":{"time":7}}\n'
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 NUMBER = XdmField(XdmType.NUMBER)
 COLUMNS = (
@@ -31,15 +38,43 @@ COLUMNS = (
     Column("tags", ("tags",), ("tags",), XdmField(XdmType.ARRAY, items=XdmField(XdmType.STRING))),
     Column("prices", ("prices",), ("prices",), XdmField(XdmType.ARRAY, items=NUMBER)),
     Column("cart", ("cart",), ("cart",), XdmField(XdmType.OBJECT, properties={"total": NUMBER})),
+    Column("empty", ("empty",), ("empty",), XdmField(XdmType.OBJECT)),
+    Column("counts", ("counts",), ("counts",), XdmField(XdmType.MAP, items=NUMBER)),
+    Column("words", ("words",), ("words",), XdmField(XdmType.MAP)),
+    Column(
+        "deep",
+        ("deep",),
+        ("deep",),
+        XdmField(XdmType.ARRAY, items=XdmField(XdmType.MAP, items=XdmField(XdmType.BOOLEAN))),
+    ),
 )
 MAPPED = [column.path[0] for column in COLUMNS if column.path]
 
-members = st.tuples(
-    # A second `time` may be none.
-    (names | st.sampled_from(sorted(set(MAPPED))).map(json.dumps)).filter(
-        lambda name: json.loads(name) != "time"
+lists_of_numbers = st.lists(numbers | st.just("1" * 400), max_size=3).map(
+    lambda some: f"[{','.join(some)}]"
+)
+# What fits columns that only few random values fit.
+FITTING = {
+    "prices": lists_of_numbers,
+    "cart": st.just('{"total":9}') | numbers.map(lambda number: f'{{"total":{number}}}'),
+    "empty": st.just("{}"),
+    "counts": objects_of(numbers | st.just("-" + "1" * 400)),
+    "words": objects_of(strings),
+    "deep": st.lists(objects_of(st.sampled_from(["true", "false", "null"])), max_size=2).map(
+        lambda some: f"[{','.join(some)}]"
     ),
-    values | strings,
+}
+members = (
+    st.tuples(
+        # A second `time` may be none.
+        (names | st.sampled_from(sorted(set(MAPPED))).map(json.dumps)).filter(
+            lambda name: json.loads(name) != "time"
+        ),
+        values | strings,
+    )
+    | st.sampled_from(sorted(FITTING)).flatmap(
+        lambda name: st.tuples(st.just(json.dumps(name)), FITTING[name])
+    )
 ).map(lambda member: f",{member[0]}:{member[1]}")
 lines = st.builds(
     lambda name, time, tail: f'{{"event":{name},"properties":{{"time":{time}{tail}}}}}'.encode(),
@@ -50,43 +85,7 @@ lines = st.builds(
 
 
 def maker(encoder=None, **arguments):
-    instants = Instants(timezone.utc, milliseconds=False)
-    return RecordMaker(COLUMNS, instants, encoder=encoder, **arguments)
-
-
-def held(value):
-    """A JSON value as Arrow holds it: in UTF-8, numbers beyond a double infinite."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [held(item) for item in value]
-    if isinstance(value, dict):
-        return {held(key): held(item) for key, item in value.items()}
-    return value
-
-
-def as_rows(text):
-    """What records of JSON text hold."""
-    rows = []
-    for line in text.split(b"\n")[:-1]:
-        row = held(json.loads(line))
-        row["timestamp"] = datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00"))
-        for name in ("amount", "cart", "prices"):
-            row[name] = as_doubles(row[name])
-        if row["cart"] is not None:
-            row["cart"] = {"total": row["cart"].get("total")}
-        # The exact text: a number stays as it was written.
-        row["properties"] = json.loads(line)["properties"]
-        rows.append(row)
-    return rows
-
-
-def as_doubles(value):
-    if isinstance(value, dict):
-        return {key: as_doubles(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [as_doubles(item) for item in value]
-    return float(value) if isinstance(value, int) else value
+    return RecordMaker(COLUMNS, INSTANTS, encoder=encoder, **arguments)
 
 
 def both(make_text, make_arrow, encoder, some):
@@ -105,18 +104,74 @@ def both(make_text, make_arrow, encoder, some):
             texts.append(record.encoded)
             assert (record.keys, record.instants) == (row.keys, row.instants)
             spool.write(row.encoded, len(row.keys))
-        rows = [row for batch in spool.records() for row in batch.to_pylist()]
-    for row in rows:
-        row["timestamp"] = row["timestamp"].astimezone(timezone.utc)
-    return as_rows(b"".join(texts)), rows
+        rows = rows_of_batches(spool.records())
+    records = [json.loads(line) for line in b"".join(texts).split(b"\n")[:-1]]
+    return rows_of_text(records, encoder.schema), rows
 
 
+@pytest.mark.slow
 @given(st.lists(lines, min_size=1, max_size=5))
 @settings(deadline=None)
 def test_every_cell_is_that_of_the_text(some):
     encoder = arrow.ArrowEncoder(COLUMNS)
     texts, rows = both(maker(properties_as_text=True), maker(encoder), encoder, some)
     assert repr(rows) == repr(texts)
+
+
+# Copies of one event, the later ones processed later; and what is no event, or only half of one.
+copies = st.integers(0, 3).map(
+    lambda at: (
+        b'{"event":"a","properties":{"time":1,"distinct_id":"u","$insert_id":"x","prices":[%d],'
+        b'"mp_processing_time_ms":%d}}' % (at, at)
+    )
+)
+odd_lines = st.sampled_from(
+    [b"not json", b'{"event":"a"}', b"", b'{"event":"a","prop', b'erties":{"time":5}}']
+)
+responses = st.lists(
+    st.lists(lines | copies | odd_lines, max_size=6).map(lambda some: b"\n".join((*some, b""))),
+    max_size=4,
+)
+choices = st.none() | st.frozensets(st.sampled_from([*MAPPED, "properties", "event_name"]))
+redactions = st.sampled_from(
+    [None, Redaction([("words",), ("tags",)], [("insert_id",), ("cart",)])]
+)
+
+
+def whole(blocks, columns, encoder, spool, **arguments):
+    """The records of a response, as its spool gives them, and its counts."""
+    make = RecordMaker(columns, INSTANTS, encoder=encoder, **arguments)
+    with spool:
+        response = Response(
+            make=make,
+            spool=spool,
+            malformed=MalformedLines(None, DAY, DAY),
+            deduplicate=True,
+            done=None,
+            may_be_malformed=True,
+        )
+        with response:
+            for block in blocks:
+                response.take(block)
+            # A last line in quarantine may be half of an event: there is one more.
+            response.take(LAST_LINE)
+            response.finish()
+        return list(spool.records()), response.counts
+
+
+@pytest.mark.slow
+@given(responses, choices, redactions)
+@settings(deadline=None)
+def test_whole_responses_are_the_same(blocks, selected, redaction):
+    """Blocks that are fast, slow, or both in parts; copies; lines that are none."""
+    arguments = {"selected": selected, "redaction": redaction}
+    some, text_counts = whole(blocks, COLUMNS, None, Spool(), properties_as_text=True, **arguments)
+    encoder = arrow.ArrowEncoder(COLUMNS, selected)
+    batches, counts = whole(blocks, COLUMNS, encoder, arrow.ArrowSpool(encoder), **arguments)
+    records = [json.loads(line) for block in some for line in block.lines()]
+    assert repr(rows_of_batches(batches)) == repr(rows_of_text(records, encoder.schema))
+    assert counts == text_counts
+    assert counts.records == len(records)
 
 
 def test_odd_events_are_the_same():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_mixpanel_export.config.run import make_run
+from tap_mixpanel_export.records.form import RecordForm
 from tap_mixpanel_export.records.spool import Spool
 
 if TYPE_CHECKING:
@@ -130,12 +131,7 @@ def imagined_run(settings: ExportSettings, bookmark: Bookmark | None, quota: Quo
     """A run that can say what it would do, and is not to be entered."""
     # It leaves no folder behind.
     settings = msgspec.structs.replace(settings, report_dir=None)
-    return make_run(settings, settings.span(bookmark), _no_records, Spool, quota)
-
-
-def _no_records(_: object) -> Any:
-    # The rehearsal's downloads are imagined: nobody has a record made.
-    raise NotImplementedError("a plan reads no events")
+    return make_run(settings, settings.span(bookmark), RecordForm(None, Spool), quota)
 
 
 def _window(planned: PlannedWindow) -> dict[str, Any]:

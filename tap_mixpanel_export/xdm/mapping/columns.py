@@ -122,7 +122,7 @@ def event_schema(
     for column in columns:
         schema = column.field.json_schema(nullable=True)
         schema.pop("title", None)
-        schema["description"] = _description(column, time_in_ms=time_in_ms)
+        schema["description"] = described(column, time_in_ms=time_in_ms)
         if column.name != "_".join(column.source):
             schema[PROPERTY_KEY] = print_path(column.source)
         properties[column.name] = schema
@@ -145,7 +145,13 @@ def event_schema(
     }
 
 
-def _description(column: Column, *, time_in_ms: bool) -> str:
+def described(column: Column, *, time_in_ms: bool) -> str:
+    """What a column holds, in words.
+
+    Args:
+        column: The column.
+        time_in_ms: Whether `time` is in milliseconds.
+    """
     if column.path == ("time",):
         unit = "milliseconds" if time_in_ms else "seconds"
         return f"The event's `time` as exported, in {unit}; `timestamp` is the instant."
