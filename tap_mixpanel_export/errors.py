@@ -23,6 +23,7 @@
     ├── RateLimitedError             429: wait, then try again, as often as it takes
     ├── LongPauseError               the service asks to wait for longer than a run does
     ├── WindowError                  a window's tries are used up
+    ├── ClockError                   no clock tells yet that what is to be read is all there
     ├── DiagnosticsError             more malformed lines than allowed
     ├── ThreadError                  the system starts no thread
     ├── OutputError                  stdout, a batch file or a temporary file cannot be written
@@ -173,6 +174,10 @@ class LongPauseError(ExportError):
 
 class WindowError(ExportError):
     """The tries for some days are used up; the state is at the last finished window."""
+
+
+class ClockError(ExportError):
+    """No clock tells that all of what is to be read to its end has shown up; later one may."""
 
 
 class DiagnosticsError(ExportError):

@@ -66,7 +66,8 @@ class Export:
         env: bool = True,
     ) -> None:
         given = {**(environment_settings() if env else {}), **(config or {})}
-        checked = check_given(given, reads_environment=env)
+        # An environment that is not read is left out on purpose: that is no news.
+        checked = check_given(given, reads_environment=True)
         settings, problems = checked.settings, checked.problems
         if find_spec("pyarrow") is None:
             problems = [*problems, "pyarrow is missing: pip install tap-mixpanel-export[arrow]"]
@@ -188,13 +189,16 @@ class Export:
 
         return EventReader(self.schema, batches, None if state is None else held, run.summary)
 
-    def read_window(self, window: Window) -> EventReader:
+    def read_window(self, window: Window, *, to_its_end: bool = False) -> EventReader:
         """Read one window, in halves if the whole cannot be had; there is no state.
 
         Repeats are dropped within the window.
 
         Args:
             window: Of `plan`, here or in another process.
+            to_its_end: Whether the window is read for the last time. Then the reader raises
+                ClockError before its first batch, unless clocks that agree, or the events' own
+                stamps, tell that all that was processed up to `processed_until` has shown up.
         """
         settings = self._settings
         days = window.days
@@ -213,10 +217,13 @@ class Export:
         )
         # The days of the query are those of the window, whatever instants it begins and ends at.
         run = self._run(span, concurrency=1)
+        until = window.processed_until if to_its_end else None
 
         def batches(_: EventReader) -> Generator[pa.RecordBatch, None, None]:
             with run:
                 for finished in run.windows():
+                    if until is not None:
+                        run.check_complete(until)
                     yield from run.records(finished)
 
         return EventReader(self.schema, batches, None, run.summary)

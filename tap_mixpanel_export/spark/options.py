@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.config import json_schema, read_environment, read_texts
 from tap_mixpanel_export.errors import SettingsError, printable
 from tap_mixpanel_export.export.api import Export
+from tap_mixpanel_export.export.given import check_given
+from tap_mixpanel_export.spark.offsets import StreamPlan
+from tap_mixpanel_export.sync.foreign_states import take_over
+from tap_mixpanel_export.sync.state_file import read_bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_mixpanel_export.api.quota import Quota
+    from tap_mixpanel_export.sync.windows import Bookmark
 
 _PREFIX = "TAP_MIXPANEL_EXPORT_"
 
@@ -44,6 +50,15 @@ _ALLOWED = (
 )
 """Settings of the tap that are options by their own names."""
 
+_OF_STREAMS = ("lookback_days", "processing_delay_minutes")
+"""Settings of the tap that are options of `readStream` only: a load has no look-back."""
+
+_STREAM_OPTIONS: dict[str, dict[str, Any]] = {
+    "watermark_interval": {"type": "integer", "minimum": 1},
+    "max_days_per_trigger": {"type": "integer", "minimum": 1},
+    "startingstate": {"type": "object"},
+}
+
 OWN_OPTIONS: dict[str, dict[str, Any]] = {
     "columns": {"type": "array"},
     "property_columns": {"type": "array"},
@@ -52,6 +67,7 @@ OWN_OPTIONS: dict[str, dict[str, Any]] = {
     "quota": {"type": "string"},
     "credentials": {"type": "string"},
     "filter_pushdown": {"type": "boolean"},
+    **_STREAM_OPTIONS,
 }
 """Options that are no settings of the tap."""
 
@@ -66,6 +82,10 @@ _NO_CREDENTIALS = {
 }
 _NO_PROJECT = 1
 
+_WHOLE_NUMBERS = ("partition_days", "splits_per_day", "watermark_interval", "max_days_per_trigger")
+
+_STREAM = "events"
+
 
 @dataclass(frozen=True)
 class SparkOptions:
@@ -79,6 +99,10 @@ class SparkOptions:
         quota: By what the tasks share the project's quota; None for a folder of each machine.
         credentials: `module:function` that gives the credentials to a task.
         filter_pushdown: Whether Spark's filters choose the days that are asked for.
+        watermark_interval: How many seconds lie between micro-batches of a stream, at least.
+        max_days_per_trigger: How many days a micro-batch reads for the first time, at most; None
+            for as many as fit an hour's quota.
+        startingstate: The tap's state, from which a stream without a checkpoint goes on.
     """
 
     settings: dict[str, Any]
@@ -88,6 +112,9 @@ class SparkOptions:
     quota: str | None = None
     credentials: str | None = None
     filter_pushdown: bool = False
+    watermark_interval: int = 900
+    max_days_per_trigger: int | None = None
+    startingstate: dict[str, Any] | None = None
 
     def export_for_planning(self) -> Export:
         """An export that asks for nothing: secrets are where tasks run, not here.
@@ -95,11 +122,46 @@ class SparkOptions:
         Raises:
             SettingsError: All problems of the settings, in one message.
         """
-        stand_ins = {k: v for k, v in _NO_CREDENTIALS.items() if k != "hash_salt" or self._hashes}
-        known = {k: v for k, v in self.settings.items() if k != "service_account_username"}
-        return Export(
-            {"project_id": _NO_PROJECT, **known, **stand_ins}, columns=self.columns, env=False
+        return Export(self._for_planning(), columns=self.columns, env=False)
+
+    def stream(self) -> tuple[StreamPlan, Bookmark | None]:
+        """How a stream is cut, and what the tap has done before it.
+
+        Raises:
+            SettingsError: An option is none of a stream.
+            StateError: `startingState` is no state.
+        """
+        if self.splits_per_day > 1 or self.filter_pushdown:
+            raise SettingsError(
+                ["splits_per_day and filter_pushdown are options of spark.read, not of a stream"]
+            )
+        settings = check_given(self._for_planning(), reads_environment=True).settings
+        if settings is None:  # pragma: no cover - `read_options` has refused them
+            raise SettingsError(["the options of the stream cannot be used"])
+        plan = StreamPlan(
+            settings.span(None), timedelta(seconds=self.watermark_interval), self.partition_days
         )
+        if self.startingstate is None:
+            return plan, None
+        entry = take_over(self.startingstate).state.get("bookmarks", {}).get(_STREAM, {})
+        return plan, read_bookmark(entry, settings.zone)
+
+    def refuse_options_of_streams(self) -> None:
+        """Refuse what a load has no use for.
+
+        Raises:
+            SettingsError: Options of streams were given.
+        """
+        given = [name for name in _OF_STREAMS if name in self.settings]
+        usual = SparkOptions({})
+        given += [n for n in _STREAM_OPTIONS if getattr(self, n) != getattr(usual, n)]
+        if given:
+            raise SettingsError(
+                [
+                    f"{name} is an option of spark.readStream; a load has no use for it"
+                    for name in given
+                ]
+            )
 
     def export(self, quota: Quota, credentials: Mapping[str, Any]) -> Export:
         """The export of a task.
@@ -137,6 +199,11 @@ class SparkOptions:
         chosen = sorted(names.intersection(before))
         return replace(self, settings={**self.settings, "event_names": chosen})
 
+    def _for_planning(self) -> dict[str, Any]:
+        stand_ins = {k: v for k, v in _NO_CREDENTIALS.items() if k != "hash_salt" or self._hashes}
+        known = {k: v for k, v in self.settings.items() if k != "service_account_username"}
+        return {"project_id": _NO_PROJECT, **known, **stand_ins}
+
     @property
     def _hashes(self) -> bool:
         return bool(self.settings.get("hash_properties"))
@@ -155,17 +222,19 @@ def read_options(options: Mapping[str, str]) -> SparkOptions:
         if name not in _OF_SPARK and not name.startswith(_OF_SPARK_PREFIX)
     }
     properties = json_schema()["properties"]
-    known = {**{name: properties[name] for name in _ALLOWED}, **OWN_OPTIONS}
+    known = {**{name: properties[name] for name in (*_ALLOWED, *_OF_STREAMS)}, **OWN_OPTIONS}
     problems = list(_refused(given, known, properties))
     values = read_texts({n: text for n, text in given.items() if n in known}, known)
     own = {name: values.pop(name) for name in OWN_OPTIONS if name in values}
     problems += [
         f"{name} is no whole number from 1 on"
-        for name in ("partition_days", "splits_per_day")
+        for name in _WHOLE_NUMBERS
         if name in own and not (isinstance(own[name], int) and own[name] > 0)
     ]
     if not isinstance(own.get("filter_pushdown", False), bool):
         problems.append("filter_pushdown is neither true nor false")
+    if not isinstance(own.get("startingstate", {}), dict):
+        problems.append("startingState is no JSON object, as the tap's state is")
     if not problems and own.get("splits_per_day", 1) > 1 and own.get("partition_days", 1) > 1:
         problems.append("splits_per_day cuts days: partition_days must be 1 with it")
     if problems:

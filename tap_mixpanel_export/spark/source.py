@@ -9,6 +9,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
 from tap_mixpanel_export.spark.filters import Wanted, wanted
 from tap_mixpanel_export.spark.options import read_options
+from tap_mixpanel_export.spark.stream import StreamReader
 from tap_mixpanel_export.spark.task import Task, read_task
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DefaultSource(DataSource):
-    """`spark.read.format("mixpanel_export")`: raw events, a snapshot."""
+    """`spark.read.format("mixpanel_export")`: raw events, a snapshot, or as a stream."""
 
     @classmethod
     def name(cls) -> str:
@@ -37,7 +38,12 @@ class DefaultSource(DataSource):
     def reader(self, schema: Any) -> DataSourceReader:  # noqa: ARG002 - it is that of `schema`
         """The reader of a load, which pushes filters only when asked to."""
         options = read_options(self.options)
+        options.refuse_options_of_streams()
         return PushingReader(options) if options.filter_pushdown else SnapshotReader(options)
+
+    def streamReader(self, schema: Any) -> StreamReader:  # noqa: ARG002, N802 - as above; Spark's name
+        """The reader of a stream."""
+        return StreamReader(read_options(self.options))
 
 
 class SnapshotReader(DataSourceReader):

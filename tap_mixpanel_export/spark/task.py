@@ -13,7 +13,7 @@ from urllib.parse import quote as quoted
 
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota import open_quota
-from tap_mixpanel_export.errors import LongPauseError, RequestError
+from tap_mixpanel_export.errors import ClockError, LongPauseError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +38,12 @@ class Task:
     Attributes:
         job: Name of the load, the same in all of its tasks.
         window: The piece of the export.
+        to_its_end: Whether it is read for the last time, as micro-batches of a stream are.
     """
 
     job: str
     window: Window
+    to_its_end: bool = False
 
 
 def read_task(options: SparkOptions, task: Task) -> Iterator[pa.RecordBatch]:
@@ -65,9 +67,9 @@ def read_task(options: SparkOptions, task: Task) -> Iterator[pa.RecordBatch]:
         with quota.lease(f"{task.job} {task.window.id}"):
             _raise_if_refused(store, task.job)
             try:
-                with export.read_window(task.window) as reader:
+                with export.read_window(task.window, to_its_end=task.to_its_end) as reader:
                     yield from reader
-            except (RequestError, LongPauseError) as error:
+            except (RequestError, LongPauseError, ClockError) as error:
                 store.write(task.job, {"at": time.time(), "text": str(error)})
                 raise
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tap_mixpanel_export.errors import DiagnosticsError, StateError
+from tap_mixpanel_export.errors import ClockError, DiagnosticsError, StateError
 from tap_mixpanel_export.sync.lags import zone_advice
 from tap_mixpanel_export.sync.progress import ProgressReport, Standing
 from tap_mixpanel_export.sync.rehearsal import rehearse
 from tap_mixpanel_export.sync.scheduler import Scheduler
 from tap_mixpanel_export.sync.summary import RunSummary
-from tap_mixpanel_export.sync.windows import to_milliseconds
+from tap_mixpanel_export.sync.windows import from_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +121,25 @@ class ExportRun:
             speed=speed,
             used_queries=context.limiter.max_per_hour - context.limiter.left_in_hour(),
         )
+
+    def check_complete(self, until_ms: int) -> None:
+        """See to it that the windows so far hold all that Mixpanel processed up to a time.
+
+        Args:
+            until_ms: The time, in milliseconds since the epoch.
+
+        Raises:
+            ClockError: No clock that can be trusted tells so.
+        """
+        clock, delay = self._context.clock, self._context.span.delay
+        seen = clock.watermark(delay)
+        if seen is None or to_milliseconds(seen) < until_ms:
+            raise ClockError(
+                f"what Mixpanel processed up to {from_milliseconds(until_ms).isoformat()} may not "
+                f"have shown up yet: it is {clock.first.isoformat()} by {clock.describe()}, and "
+                f"events may take {delay.total_seconds() / 60:g} min (processing_delay_minutes). "
+                "Set the clocks of all machines right, and try again"
+            )
 
     def _log_plan(self) -> None:
         if logger.isEnabledFor(logging.INFO):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+from bisect import bisect_left
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -31,6 +32,9 @@ NOW = datetime(2026, 1, 21, 12, tzinfo=timezone.utc)
 START = datetime(2026, 1, 11, tzinfo=timezone.utc)
 SECRET = "mp-quiet-secret-of-the-spark-tests"
 PER_HOUR = 20
+HOUR_SECONDS = 3600
+# Of this checkout, and of what tests run on executors.
+PYTHON_PATH = (Path(__file__).parents[2], Path(__file__).parent)
 
 EXAMPLE = """
 events = (
@@ -62,7 +66,7 @@ def spark(events):
         "spark.executorEnv.TAP_MIXPANEL_EXPORT_SERVICE_ACCOUNT_USERNAME": "spark",
         "spark.executorEnv.TAP_MIXPANEL_EXPORT_SERVICE_ACCOUNT_SECRET": SECRET,
         "spark.executorEnv.TAP_MIXPANEL_EXPORT_PROJECT_ID": "1234567",
-        "spark.executorEnv.PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2])]),
+        "spark.executorEnv.PYTHONPATH": os.pathsep.join(map(str, PYTHON_PATH)),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
         "spark.sql.python.filterPushdown.enabled": "true",
@@ -79,14 +83,14 @@ def spark(events):
     session.stop()
 
 
-def sandbox(*faults, limits=None):
+def sandbox(*faults, limits=None, clock=None):
     credentials = Credentials(
         project_id=1234567, service_account_username="spark", service_account_secret=SECRET
     )
     return Sandbox(
         some_days(START, 10, each=150),
         # Limits slide on it.
-        clock=SandboxClock(NOW),
+        clock=clock or SandboxClock(NOW),
         faults=faults,
         limits=limits or Limits(per_hour=PER_HOUR),
         credentials=credentials,
@@ -136,7 +140,7 @@ def statuses(sandbox):
 
 
 def descendants(pid):
-    """Processes that this one has started, by what they were started from."""
+    """Processes that one has started, and those that they have; each with its command line."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -158,11 +162,9 @@ def executors():
     return [p for p, line in descendants(os.getpid()).items() if "CoarseGrainedExecutor" in line]
 
 
-def workers():
-    """Python workers that executors have: each is forked by a daemon of theirs."""
-    daemons = {
-        p for e in executors() for p, line in descendants(e).items() if "pyspark.daemon" in line
-    }
+def workers(executor):
+    """Python workers that an executor has: each is forked by a daemon of its own."""
+    daemons = [p for p, line in descendants(executor).items() if "pyspark.daemon" in line]
     return [p for p in daemons if not descendants(p)]
 
 
@@ -175,13 +177,20 @@ def test_loading_and_looking_asks_nothing(spark, tmp_path):
         assert frame.schema["timestamp"].dataType.typeName() == "timestamp"
 
 
-def test_every_event_arrives_once_with_faults_and_limits_on(spark, tmp_path):
+def test_every_event_arrives_once_with_faults_on_and_within_the_quota(spark, tmp_path):
     faults = [Fault("truncated_gzip", request=1), Fault("status", status=503, request=4, times=1)]
-    with sandbox(*faults) as service:
-        assert rows_of(load(spark, service, tmp_path)) == truth(service)
-        told = statuses(service)
-    assert told[429] == 0
-    assert 12 <= told.total() <= PER_HOUR
+    # An hour of the service's clock passes in less time than one of the executors' quota: however
+    # long a query is on its way, it belongs to the hour that it was counted in.
+    clock = SandboxClock(NOW, rate=HOUR_SECONDS / 20)
+    with sandbox(*faults, limits=Limits(per_hour=8), clock=clock) as service:
+        options = {"credentials": "scaled_quota:credentials", "max_queries_per_hour": 8}
+        frame = load(spark, service, tmp_path, **options)
+        assert rows_of(frame) == truth(service)
+        requests = service.requests
+    assert Counter(request.status for request in requests) == {200: 11, 503: 1}
+    times = sorted(request.time.timestamp() for request in requests)
+    in_an_hour = [bisect_left(times, at + HOUR_SECONDS) - n for n, at in enumerate(times)]
+    assert max(in_an_hour) <= 8 < len(times)
 
 
 def test_a_window_of_days_that_fails_is_read_in_halves(spark, tmp_path):
@@ -192,21 +201,25 @@ def test_a_window_of_days_that_fails_is_read_in_halves(spark, tmp_path):
         assert len(service.requests) >= 5
 
 
-@pytest.mark.parametrize("kind", ["executor", "Python worker"])
-def test_what_is_killed_is_done_again_and_nothing_comes_twice(spark, tmp_path, kind):
+def test_what_is_killed_is_done_again_and_nothing_comes_twice(spark, tmp_path):
     rows = []
-    slow = [Fault("slow_start", seconds=4, request=number) for number in (0, 1)]
-    with sandbox(*slow) as service:
+    # Silent for as long as those who have asked live.
+    held = [Fault("slow_start", seconds=600, request=number) for number in (0, 1)]
+    with sandbox(*held) as service:
         frame = load(spark, service, tmp_path, partition_days=2)
         job = threading.Thread(target=lambda: rows.append(rows_of(frame)))
         job.start()
-        # Both are in the midst of their first window.
-        wait_for(lambda: len(list(tmp_path.rglob("claim-*"))) == 2, 60)
-        victims = {"executor": executors, "Python worker": workers}[kind]
-        os.kill(victims()[0], signal.SIGKILL)
-        job.join(240)
+        # Two at once, each in the midst of its first window.
+        wait_for(lambda: len(service.requests) == 2, 240)
+        first, second = executors()
+        os.kill(first, signal.SIGKILL)
+        for worker in workers(second):
+            os.kill(worker, signal.SIGKILL)
+        job.join(400)
         assert rows == [truth(service)]
-        assert statuses(service)[429] == 0
+        assert [request.index for request in service.requests if not request.status] == [0, 1]
+        # The two were asked for once more, and no other window was.
+        assert statuses(service) == {0: 2, 200: 5}
 
 
 def test_a_refusal_costs_one_query_and_not_four_for_each_task(spark, tmp_path):
