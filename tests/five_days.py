@@ -27,7 +27,6 @@ def run(sandbox, state=None, **settings):
     settings = {
         "start_date": FIRST.isoformat(),
         "max_window_days": 1,
-        "request_timeout": 1,
         **settings,
     }
     return run_tap(sandbox, state, **settings)

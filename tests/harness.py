@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from tap_mixpanel_export.sandbox import Sandbox
+    from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
 UTC = timezone.utc
 DAY = timedelta(days=1)
@@ -136,6 +136,22 @@ def run_tap(
     return Run(stdout.written(), error, time_.waits)
 
 
+def waits_of(clock: SandboxClock) -> Any:
+    """A context in which the quota goes by the service's clock, and waiting moves that on.
+
+    For queries one after the other: side by side, one would be on its way while another one's
+    wait is skipped.
+    """
+
+    def wait(self: _SkippedTime, seconds: float, _stop: threading.Event) -> None:
+        self.waits.append(seconds)
+        clock.advance(seconds)
+
+    return mock.patch.multiple(
+        _SkippedTime, clock=lambda _: clock.now().timestamp(), wait=wait
+    )
+
+
 def hasty() -> Any:
     """A context in which runs do not wait for what may follow an empty answer."""
     return mock.patch("tap_mixpanel_export.api.pace._EMPTY_SECONDS", 0.001)
@@ -149,7 +165,7 @@ def run_command(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the tap as a user does, and wait for its end."""
     process = start_command(sandbox, folder, state, **settings)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
@@ -190,8 +206,8 @@ def start_command(
     )
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something holds."""
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something holds, however busy the machine is."""
     give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up, "it did not come about"
@@ -287,20 +303,20 @@ def some_days(first: datetime, days: int, *, each: int = 12, zone: Any = None) -
 
 
 class _SkippedTime:
-    """A clock for the quota on which waiting takes no time."""
+    """A clock for the quota that waiting moves, and nothing else: no wait depends on the machine."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
-        self._offset = 0.0
+        self._now = time.time()
         self._lock = threading.Lock()
 
     def clock(self) -> float:
-        return time.time() + self._offset
+        return self._now
 
     def wait(self, seconds: float, _stop: threading.Event) -> None:
         with self._lock:
             self.waits.append(seconds)
-            self._offset += seconds
+            self._now += seconds
 
 
 class _Stdout(io.TextIOWrapper):
@@ -334,7 +350,8 @@ def _in_process(
     with ExitStack() as stack:
         stack.enter_context(mock.patch("sys.stdout", stdout))
         stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", limiter))
-        stack.enter_context(mock.patch("backoff.full_jitter", return_value=0.05))
+        # Longer and longer, as a run's are: what passes in a moment has passed by the last try.
+        stack.enter_context(mock.patch("backoff.full_jitter", lambda value: value**2 / 100))
         stack.enter_context(
             mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)
         )

@@ -6,6 +6,8 @@ import socket
 import threading
 from contextlib import closing, contextmanager, suppress
 from datetime import date, datetime, timedelta, timezone
+from itertools import count
+from types import SimpleNamespace
 
 from tap_mixpanel_export.api.auth import choose_credentials
 from tap_mixpanel_export.api.client import Endpoint, ExportClient
@@ -70,6 +72,13 @@ def answering(*answers, after=lambda _connection: None):
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/2.0"
         thread.join()
+
+
+def slow_reads(monkeypatch, seconds):
+    """Let each read take so long, by the clock that the pace goes by: no machine is too slow."""
+    ticks = count()
+    clock = SimpleNamespace(monotonic=lambda: seconds * next(ticks))
+    monkeypatch.setattr("tap_mixpanel_export.api.pace.time", clock)
 
 
 def lines_of(text):

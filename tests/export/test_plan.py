@@ -10,10 +10,9 @@ from datetime import timedelta
 from functools import partial
 from unittest import mock
 
-import harness
 import pytest
 from fake_time import FakeTime
-from harness import DAY, config_for, run_tap, some_days
+from harness import DAY, config_for, run_tap, some_days, waits_of
 from late_arrivals import NOW, START, first_runs
 
 from tap_mixpanel_export.api.quota import open_quota
@@ -150,7 +149,7 @@ def test_an_earlier_start_is_planned(plan, shop):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("per_hour", [8, 12])
-def test_waits_for_the_quota_are_planned(plan, per_hour, monkeypatch):
+def test_waits_for_the_quota_are_planned(plan, per_hour):
     events = some_days(START - 60 * DAY, 75, each=2)
     settings = {
         "start_date": (START - 60 * DAY).date().isoformat(),
@@ -161,16 +160,10 @@ def test_waits_for_the_quota_are_planned(plan, per_hour, monkeypatch):
     }
     with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:
         planned = plan(sandbox, **settings)
-    clock = SandboxClock(NOW)
-    wait = harness._SkippedTime.wait
-
-    def wait_with_the_service(self, seconds, stop):
-        wait(self, seconds, stop)
-        clock.advance(timedelta(seconds=seconds))
-
-    monkeypatch.setattr(harness._SkippedTime, "wait", wait_with_the_service)
+    clock = SandboxClock.fixed(NOW)
     # A run that asked too early would be told so (429), and would not be as planned.
-    with Sandbox(events, clock=clock, limits=Limits(per_hour=per_hour)) as sandbox:
+    limits = Limits(per_hour=per_hour)
+    with waits_of(clock), Sandbox(events, clock=clock, limits=limits) as sandbox:
         got = assert_as_planned(planned, sandbox, **settings)
     waited = sum(got.waits)
     expected = planned["quotaWaitSeconds"]["expected"]
