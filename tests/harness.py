@@ -147,9 +147,7 @@ def waits_of(clock: SandboxClock) -> Any:
         self.waits.append(seconds)
         clock.advance(seconds)
 
-    return mock.patch.multiple(
-        _SkippedTime, clock=lambda _: clock.now().timestamp(), wait=wait
-    )
+    return mock.patch.multiple(_SkippedTime, clock=lambda _: clock.now().timestamp(), wait=wait)
 
 
 def hasty() -> Any:
@@ -303,7 +301,7 @@ def some_days(first: datetime, days: int, *, each: int = 12, zone: Any = None) -
 
 
 class _SkippedTime:
-    """A clock for the quota that waiting moves, and nothing else: no wait depends on the machine."""
+    """A clock for the quota that is moved by waiting only: the machine may be as slow as it is."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -355,4 +353,6 @@ def _in_process(
         stack.enter_context(
             mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)
         )
+        # A thread that has not ended would leave its socket to the next test to close.
+        stack.enter_context(mock.patch("tap_mixpanel_export.sync.pool._PATIENCE_SECONDS", 60))
         yield

@@ -160,7 +160,7 @@ def test_nonsense_in_the_environment_is_refused_in_a_sentence(tmp_path):
     environment = {**os.environ, **settings, "TAP_MIXPANEL_EXPORT_BATCH_CONFIG": "nonsense"}
     line = command("tap-mixpanel-export", "--config", "ENV")
     with start(line, tmp_path, env=environment, cwd=tmp_path) as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate()
     assert (process.returncode, out) == (1, b"")
     assert b"  - batch_config is not of type object\n" in err
     assert b"Traceback" not in err

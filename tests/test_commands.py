@@ -51,7 +51,7 @@ def shell(program, *arguments, redirect="", folder):
     """Run a command with what a shell does to its descriptors."""
     line = 'exec "$@" ' + redirect
     with start(["sh", "-c", line, "sh", *command(program, *arguments)], folder) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     assert b"Traceback" not in err
     assert b"Exception ignored" not in err
     return process.returncode, out, err.decode()
@@ -109,7 +109,7 @@ def test_a_signal_during_the_imports_ends_a_command_without_a_word(
                 break
         process.send_signal(number)
         rest = process.stderr.read()
-        assert process.wait(20) == 128 + number
+        assert process.wait() == 128 + number
     assert all(told.startswith(b"import time:") for told in rest.splitlines())
 
 
@@ -126,18 +126,27 @@ def test_one_signal_ends_a_command_whose_reader_reads_nothing(sandbox, tmp_path,
         assert wait_until_blocked(process.stdout.fileno(), process)
         process.send_signal(number)
         # Nothing is read: only the signal can end it.
-        assert process.wait(20) == 128 + number
+        assert process.wait() == 128 + number
         assert b"Traceback" not in process.stderr.read()
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+# This test's own process may be the one that a busy machine keeps waiting.
+PATIENT = """
+from tap_mixpanel_export import termination
+from tap_mixpanel_export.__main__ import main
+termination._MESSAGE_SECONDS = 60
+main()
+"""
 
 
 @pytest.mark.slow
 def test_a_reader_that_goes_on_gets_whole_lines(sandbox, tmp_path):
     config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
-    with start(command("tap-mixpanel-export", "--config", config), tmp_path) as process:
+    with start([sys.executable, "-c", PATIENT, "--config", config], tmp_path) as process:
         assert wait_until_blocked(process.stdout.fileno(), process)
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate()
     assert process.returncode == 143
     assert output.endswith(b"}\n")
     assert Run(output).messages
@@ -154,7 +163,7 @@ def test_a_signal_ends_a_command_that_waits_for_its_input(tmp_path, program):
         else:
             wait_for(lambda: unread(process.stdin.fileno()) == 0)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in err
 
@@ -168,7 +177,7 @@ def test_under_nohup_a_run_outlives_its_terminal(sandbox, tmp_path):
     with start(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *line], tmp_path) as process:
         wait_for(lambda: len(sandbox.requests) > asked)
         process.send_signal(signal.SIGHUP)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate()
     assert process.returncode == 0
     assert Run(output).ids == truth(sandbox)
 
@@ -290,7 +299,7 @@ def test_a_reader_that_has_gone_is_told_of(sandbox, tmp_path, program):
     with start(line, tmp_path) as process:
         process.stdout.close()
         err = process.stderr.read().decode()
-        assert process.wait(60) == 1
+        assert process.wait() == 1
     assert CLOSED in err.splitlines()[-1]
     assert "Traceback" not in err
     assert "unhandled error" not in err
@@ -322,7 +331,7 @@ def test_a_run_with_little_memory_does_its_work_or_ends_with_a_sentence(
     config = tap_config(sandbox, tmp_path, start_date="2026-11-20", max_concurrent_queries=20)
     program = LIMITED.format(room=megabytes * 1_000_000)
     with start([sys.executable, "-c", program, "--config", config], tmp_path) as process:
-        output, err = process.communicate(timeout=60)
+        output, err = process.communicate()
     assert b"Traceback" not in err
     assert b"cannot join" not in err
     if process.returncode == 0:
@@ -339,7 +348,7 @@ def test_a_full_folder_for_temporary_files_is_named(sandbox, tmp_path):
     # In blocks of 512 bytes (POSIX) or 1024.
     line = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]
     with start([*line, *command("tap-mixpanel-export", "--config", config)], tmp_path) as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate()
     assert process.returncode == 1
     assert f"TMPDIR ({tmp_path}/tmp): File too large" in err.decode().splitlines()[-1]
     assert b"Traceback" not in err

@@ -19,6 +19,7 @@ from fake_time import (
     scaled,
     send_times,
 )
+from harness import wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,15 +271,6 @@ def test_threads_share_the_limits(time):
     assert_never_more_than(3, SECOND, limiter._ledger.sent)
 
 
-def wait_until(condition):
-    patience = threading.Event()
-    for _ in range(3000):
-        if condition():
-            return
-        patience.wait(0.01)
-    pytest.fail("it did not happen")
-
-
 def test_first_come_first_served(time):
     limiter = limiter_on(time, per_second=1)
     limiter.acquire()
@@ -295,7 +287,7 @@ def test_first_come_first_served(time):
     threads = [threading.Thread(target=limiter.acquire, name=f"{n}", daemon=True) for n in range(6)]
     for n, thread in enumerate(threads, 1):
         thread.start()
-        wait_until(lambda n=n: len(limiter._queue) == n)
+        wait_for(lambda n=n: len(limiter._queue) == n)
     all_there.set()
     for thread in threads:
         thread.join(timeout=60)
@@ -316,7 +308,7 @@ def test_waiting_threads_stop_and_count_nothing():
     threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: len(limiter._queue) == 3)
+    wait_for(lambda: len(limiter._queue) == 3)
     stop.set()
     for thread in threads:
         thread.join(timeout=60)

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from uuid import uuid4
 
 import fsspec
+import processes
 import pytest
 from fake_time import HOUR, START, FakeTime, assert_never_more_than, send_times
 from five_days import five_days, run
@@ -273,26 +274,36 @@ class Scaled(SharedQuota):
     SECOND_SECONDS = 0.1
     HOUR_SECONDS = hour
 
-quota = Scaled(open_store(url, "1"), max_per_hour=12, clock=lambda: time.time() + ahead)
+readings = []
+def clock():
+    readings.append(time.time())
+    return readings[-1] + ahead
+
+quota = Scaled(open_store(url, "1"), max_per_hour=12, clock=clock)
 file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 for _ in range(int(count)):
-    # As an answer does.
-    quota.note_server_time(datetime.fromtimestamp(int(time.time()), timezone.utc))
+    # As an answer does, and at once: a busy machine's pause in between would be an error of both.
+    now = time.time()
+    quota._clock = lambda: now + ahead
+    quota.note_server_time(datetime.fromtimestamp(int(now), timezone.utc))
+    quota._clock = clock
     quota.acquire()
-    os.write(file, b"%f\\n" % time.time())
+    # When the claim says that it was made, and the last reading before it could be seen.
+    claim = quota._claims[max(quota._claims)]
+    os.write(file, b"%f %f\\n" % (claim.at - quota._correction - ahead, readings[-2]))
 """
 
 
 def start(url, log, *numbers):
-    return subprocess.Popen([sys.executable, "-c", RUN, str(url), str(log), *map(str, numbers)])
+    return processes.start([sys.executable, "-c", RUN, str(url), str(log), *map(str, numbers)])
 
 
 def assert_within_the_limits(log, at_least, hour):
-    sent = sorted(map(float, log.read_text().split()))
-    assert len(sent) >= at_least
+    claims = [tuple(map(float, line.split())) for line in log.read_text().splitlines()]
+    assert len(claims) >= at_least
     # A tick of the service's clock is all that the machines may be apart.
-    assert_never_more_than(12, hour - 1.5, sent)
-    assert_never_more_than(3, 0.1, sent)
+    assert_never_more_than(12, hour - 1.5, [at for at, _ in claims])
+    assert_never_more_than(3, 0.1, [last_read for _, last_read in claims])
 
 
 @pytest.mark.slow
@@ -304,7 +315,7 @@ def test_eight_processes_with_clocks_five_seconds_apart_two_of_them_killed(tmp_p
         real_time.sleep(1 + pick.random())
         process.send_signal(signal.SIGKILL)
     for process in runs:
-        assert process.wait(timeout=120) in {0, -signal.SIGKILL}
+        assert process.wait() in {0, -signal.SIGKILL}
     assert_within_the_limits(log, 30, hour)
 
 
@@ -335,7 +346,7 @@ def test_processes_on_an_object_store(tmp_path, time):
     log, hour = tmp_path / "log", 3.0
     runs = [start("s3://quota/ours", log, ahead, 6, hour) for ahead in (-2.5, 2.5, 0)]
     for process in runs:
-        assert process.wait(timeout=120) == 0
+        assert process.wait() == 0
     assert_within_the_limits(log, 18, hour)
     store = open_store("s3://quota/ours", "1")
     assert store.create("claim-000000000001", {}) is False

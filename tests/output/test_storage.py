@@ -121,7 +121,7 @@ def test_a_run_that_is_ended_leaves_complete_files_only(tmp_path, encoding):
     events = [Event.at(NOW - timedelta(days=n, hours=1), insert_id=str(n)) for n in range(3)]
     root = tmp_path / "root"
     with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:
-        sandbox.add_faults(Fault("stall", day=NOW.date(), seconds=60, times=None))
+        sandbox.add_faults(Fault("stall", day=NOW.date(), seconds=280, times=None))
         config = tap_config(
             sandbox,
             tmp_path,
@@ -132,7 +132,7 @@ def test_a_run_that_is_ended_leaves_complete_files_only(tmp_path, encoding):
         with start(command("tap-mixpanel-export", "--config", config), tmp_path) as process:
             wait_for(lambda: root.exists() and len(list(root.iterdir())) == 2)
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate()
     assert process.returncode == 143
     assert {file.as_uri() for file in root.iterdir()} >= set(batches(output.splitlines()))
     assert not [file for file in root.iterdir() if file.name.startswith(".")]

@@ -34,7 +34,6 @@ def run(*arguments, **environment):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
         env={**os.environ, **environment},
     )
 
@@ -111,7 +110,7 @@ def test_signals_reach_the_command(number):
     process = start([*SANDBOX, "--", sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    assert process.wait(timeout=60) == 42
+    assert process.wait() == 42
 
 
 def test_a_hangup_that_is_ignored_from_the_start_ends_nothing():
@@ -127,7 +126,7 @@ def test_a_hangup_that_is_ignored_from_the_start_ends_nothing():
     # To the whole group, as a terminal does when it is closed.
     os.killpg(process.pid, signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.wait() == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -141,7 +140,7 @@ def test_without_a_command_it_serves_until_interrupted(number):
     )
     assert json.loads(fetched.stdout)["lines"] == 0
     process.send_signal(number)
-    assert process.wait(timeout=60) == 0
+    assert process.wait() == 0
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-import time
 import zlib
 from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
 import requests
+from harness import wait_for
 
 from tap_mixpanel_export.sandbox import (
     Event,
@@ -350,11 +350,10 @@ def test_silence_ends_when_the_sandbox_does(faulty, raw, kind):
     threads = [threading.Thread(target=raw, args=(sandbox,)) for _ in range(2)]
     for thread in threads:
         thread.start()
-    while sum(entry.bytes_sent > 0 for entry in sandbox.requests) < 2:
-        time.sleep(0.01)
+    wait_for(lambda: sum(entry.bytes_sent > 0 for entry in sandbox.requests) == 2)
     sandbox.stop()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=120)
         assert not thread.is_alive()
 
 

@@ -84,7 +84,7 @@ def test_of_copies_of_a_task_one_asks_at_a_time(sandbox, options, monkeypatch) -
     waiting.join(0.3)
     assert len(sandbox.requests) == 1
     running.close()
-    waiting.join(30)
+    waiting.join(120)
     assert not waiting.is_alive()
     assert len(sandbox.requests) == 2
 

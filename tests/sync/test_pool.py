@@ -10,10 +10,17 @@ import pytest
 from tap_mixpanel_export.errors import ThreadError
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.sync import pool as pool_module
 from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.download import StoppedError
 from tap_mixpanel_export.sync.pool import DownloadPool
 from tap_mixpanel_export.sync.windows import Purpose, Window
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """Threads that only have to come to an end do so, however busy the machine is."""
+    monkeypatch.setattr(pool_module, "_PATIENCE_SECONDS", 120)
 
 
 def window_of(day):
@@ -55,7 +62,7 @@ class Downloader:
 
 
 def test_windows_are_downloaded_side_by_side_in_as_many_threads_as_needed():
-    together = threading.Barrier(3, timeout=60)
+    together = threading.Barrier(3, timeout=120)
 
     def act(window):
         together.wait()
@@ -64,7 +71,7 @@ def test_windows_are_downloaded_side_by_side_in_as_many_threads_as_needed():
     downloaders = Downloaders(act)
     with closing(DownloadPool(downloaders, 3, threading.Event())) as pool:
         futures = [pool.submit(window_of(day)) for day in range(1, 7)]
-        assert [future.result(10) for future in futures] == [1, 2, 3, 4, 5, 6]
+        assert [future.result(120) for future in futures] == [1, 2, 3, 4, 5, 6]
     assert len(set(downloaders.threads.values())) == 3
     assert len(downloaders.made) == len(downloaders.closed) == 3
     assert all(thread.daemon for thread in downloaders.threads.values())
@@ -74,7 +81,7 @@ def test_windows_are_downloaded_side_by_side_in_as_many_threads_as_needed():
 def test_few_windows_start_few_threads():
     downloaders = Downloaders(lambda window: window.first.day)
     with closing(DownloadPool(downloaders, 100, threading.Event())) as pool:
-        assert pool.submit(window_of(1)).result(10) == 1
+        assert pool.submit(window_of(1)).result(120) == 1
         assert len(downloaders.made) == 1
 
 
@@ -87,9 +94,9 @@ def test_a_failure_is_raised_where_it_is_waited_for():
     with closing(DownloadPool(Downloaders(act), 1, threading.Event())) as pool:
         bad, good = pool.submit(window_of(1)), pool.submit(window_of(2))
         with pytest.raises(StoppedError):
-            bad.result(10)
+            bad.result(120)
         # The thread goes on.
-        assert good.result(10) == "fine"
+        assert good.result(120) == "fine"
 
 
 def test_a_pool_that_is_closed_starts_no_more_downloads():
@@ -99,13 +106,13 @@ def test_a_pool_that_is_closed_starts_no_more_downloads():
 
     def act(window):
         started.set()
-        go_on.wait(10)
+        go_on.wait(120)
         return FinishedWindow(window, spool, Counts())
 
     downloaders = Downloaders(act)
     pool = DownloadPool(downloaders, 1, stop)
     running, waiting = pool.submit(window_of(1)), pool.submit(window_of(2))
-    started.wait(10)
+    started.wait(120)
     stop.set()
     go_on.set()
     pool.close()
@@ -114,7 +121,7 @@ def test_a_pool_that_is_closed_starts_no_more_downloads():
         waiting.result(0)
     assert list(downloaders.threads) == [1]
     # What came too late takes no disk space any more.
-    running.exception(10)
+    running.exception(120)
     with pytest.raises(ValueError, match="closed"):
         list(spool.records())
 
@@ -136,7 +143,7 @@ def test_fewer_threads_than_wanted_do_all_the_work(monkeypatch, caplog):
     downloaders = Downloaders(lambda window: window.first.day)
     with closing(DownloadPool(downloaders, 4, threading.Event())) as pool:
         futures = [pool.submit(window_of(day)) for day in range(1, 9)]
-        assert [future.result(10) for future in futures] == list(range(1, 9))
+        assert [future.result(120) for future in futures] == list(range(1, 9))
     assert len(downloaders.made) == len(downloaders.closed) <= 2
     (warning,) = caplog.messages
     assert "going on with 2 downloads at once" in warning
@@ -159,4 +166,4 @@ def test_a_downloader_that_cannot_be_made_is_told_to_who_waits():
         closing(DownloadPool(fail, 1, threading.Event())) as pool,
         pytest.raises(MemoryError),
     ):
-        pool.submit(window_of(1)).result(10)
+        pool.submit(window_of(1)).result(120)
