@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import encode
+from tap_mixpanel_export.json_text import NULL, encode
 from tap_mixpanel_export.records.event_filter import NOTHING_SKIPPED
 from tap_mixpanel_export.records.lines import lines_of
 from tap_mixpanel_export.records.parsing import (
@@ -37,6 +37,7 @@ _values_of = msgspec.structs.astuple
 _QUOTE = ord('"')
 _TEXT_STARTS = frozenset(b'"n')
 _NUMBER = frozenset(b"-0123456789")
+_IN_NUMBERS = b"-+.0123456789Ee"
 _TEXT = str | None
 _TEXT_TYPES = frozenset({str, NoneType})
 
@@ -280,7 +281,8 @@ class BlockMaker:
         """The values of a column whose type msgspec has not checked."""
         types = set(map(type, values))
         if column.is_text and types == {Raw}:
-            # Of the values that are no strings most are numbers, which need but quotes.
+            if (texts := _number_texts(values)) is not None:
+                return texts
             return [
                 value
                 if value is ABSENT
@@ -315,6 +317,17 @@ def _kind(name: str, kinds: Sequence[Any]) -> Any:
     if name in {"$insert_id", "$distinct_id_before_identity"}:
         return str | None
     return kinds[0] if len(kinds) == 1 and kinds[0] is not None else Raw
+
+
+def _number_texts(values: Sequence[Raw]) -> Sequence[str | None] | None:
+    """The texts of values that are all numbers or null, as exported; None when one is not."""
+    text = b"\n".join(values)
+    others, border = text.translate(None, _IN_NUMBERS), b"\n" * (len(values) - 1)
+    if others == border:
+        return text.decode().split("\n")
+    if others.replace(NULL, b"") == border:
+        return [None if value == "null" else value for value in text.decode().split("\n")]
+    return None
 
 
 def _are_texts(values: Sequence[Raw]) -> bool:

@@ -105,6 +105,36 @@ def test_usual_lines_are_made_at_once():
 
 
 @pytest.mark.parametrize(
+    "prices",
+    [
+        ["1", "-0", "1.50", "1e400", "12E-3"],
+        ["1", None, "1.50"],
+        ["1", "null", None],
+        [None, None, "2"],
+        ["1", '"2"', "3"],
+        ["1", "true", "[3]", None],
+        ["1", '"null"'],
+    ],
+)
+def test_numbers_are_text_as_exported_whatever_is_between_them(prices):
+    lines = [
+        b'{"event":"a","properties":{"time":1%b}}'
+        % (b"" if price is None else b',"item_price":' + price.encode())
+        for price in prices
+    ]
+    make = maker()
+    # The first block tells that they are not all strings.
+    for _ in range(2):
+        made = fast_path(make, b"\n".join(lines))
+        assert made == slow_path(maker(), lines)
+    for (record, _), price in zip([row[0] for row in made], prices, strict=True):
+        if price is None or price == "null":
+            assert record["item_price"] is None
+        else:
+            assert record["item_price"] == price.strip('"')
+
+
+@pytest.mark.parametrize(
     "line",
     [
         b'{"event":"a","properties":{"time":-0}}',
