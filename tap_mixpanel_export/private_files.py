@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
+# Each write makes the file longer, which costs the file system more than to take the bytes: with
+# the library's 8 KiB a tenth of a run.
+_TEMPORARY_BUFFER_BYTES = 1024 * 1024
+
 
 def open_temporary() -> BinaryIO:
     """Open a file without a name: nothing is left of it on any way out, SIGKILL included.
@@ -37,7 +41,9 @@ def open_temporary() -> BinaryIO:
     """
     try:
         with tempfile.TemporaryFile(buffering=0) as file:
-            return io.BufferedRandom(_TemporaryFile(os.dup(file.fileno()), "rb+"))
+            return io.BufferedRandom(
+                _TemporaryFile(os.dup(file.fileno()), "rb+"), _TEMPORARY_BUFFER_BYTES
+            )
     except OSError as error:
         raise _no_room(error) from error
 

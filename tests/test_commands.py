@@ -342,12 +342,22 @@ def test_a_run_with_little_memory_does_its_work_or_ends_with_a_sentence(
         assert b"starts no thread" in last or b"not enough memory" in last
 
 
+# What these windows hold would never come to a file.
+WITHOUT_MEMORY = """
+from tap_mixpanel_export import __main__
+from tap_mixpanel_export.config import run
+
+run._SPOOLS_BYTES = 0
+__main__.main()
+"""
+
+
 @pytest.mark.slow
 def test_a_full_folder_for_temporary_files_is_named(sandbox, tmp_path):
     config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
     # In blocks of 512 bytes (POSIX) or 1024.
-    line = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]
-    with start([*line, *command("tap-mixpanel-export", "--config", config)], tmp_path) as process:
+    line = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", sys.executable, "-c", WITHOUT_MEMORY]
+    with start([*line, "--config", config], tmp_path) as process:
         _, err = process.communicate()
     assert process.returncode == 1
     assert f"TMPDIR ({tmp_path}/tmp): File too large" in err.decode().splitlines()[-1]

@@ -161,7 +161,8 @@ def test_a_temporary_file_that_finds_no_room_names_the_place(tmp_path, monkeypat
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
         try:
             with pytest.raises(OutputError) as caught:
-                file.write(b"x" * 100_000)
+                # More than what gathers before it is written.
+                file.write(b"x" * 2_000_000)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert str(caught.value).startswith(f"TMPDIR ({tmp_path}): File too large. Downloads lie there")

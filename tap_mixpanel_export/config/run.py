@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-mixpanel-export.run")
 
+# Of finished records that wait to be written, compressed: what all windows in flight may keep in
+# memory, so that most daily runs put nothing on the disk.
+_SPOOLS_BYTES = 32 * 1024 * 1024
+
 
 def prepare_run(
     settings: ExportSettings,
@@ -107,7 +111,7 @@ def make_run(
         deduplicate=settings.deduplicate,
         diagnostics_dir=settings.diagnostics_dir,
         stop=threading.Event(),
-        make_spool=form.make_spool,
+        make_spool=lambda: form.make_spool(_SPOOLS_BYTES // settings.max_concurrent_queries),
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
         redaction=settings.redaction,
         activity=activity,

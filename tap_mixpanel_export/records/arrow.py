@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from tap_mixpanel_export.private_files import open_temporary
 from tap_mixpanel_export.record_layout import PROPERTIES
 from tap_mixpanel_export.records.arrow_values import INSTANT, array_maker, arrow_schema
 from tap_mixpanel_export.records.form import RecordForm
@@ -133,7 +134,7 @@ def arrow_form(
         time_in_ms: Whether `time` is in milliseconds.
     """
     encoder = ArrowEncoder(columns, selected, projections, time_in_ms=time_in_ms)
-    return RecordForm(selected, lambda: ArrowSpool(encoder), encoder)
+    return RecordForm(selected, lambda _: ArrowSpool(encoder), encoder)
 
 
 class ArrowSpool(TemporarySpool):
@@ -146,7 +147,7 @@ class ArrowSpool(TemporarySpool):
     """
 
     def __init__(self, encoder: ArrowEncoder) -> None:
-        super().__init__()
+        super().__init__(open_temporary())
         self._encoder = encoder
         self._writer: Any = None
         self._ids: list[str] = []

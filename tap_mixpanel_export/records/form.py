@@ -20,13 +20,14 @@ class RecordForm:
 
     Attributes:
         selected: Names of the columns to write; None for all.
-        make_spool: Gives what keeps the records of a window until it is verified.
+        make_spool: Gives what keeps the records of a window until it is verified; is told how many
+            bytes of them it may keep in memory.
         encoder: Gives records their form; None for JSON text.
         properties_as_text: Whether `properties` is JSON text in JSON text.
     """
 
     selected: frozenset[str] | None
-    make_spool: Callable[[], WindowSpool]
+    make_spool: Callable[[int], WindowSpool]
     encoder: Encoder | None = None
     properties_as_text: bool = False
 
@@ -41,4 +42,8 @@ def text_form(
         properties_as_text: Whether the column `properties` is JSON text.
         gzip_level: How finished records are kept, see `Spool`.
     """
-    return RecordForm(selected, lambda: Spool(gzip_level), properties_as_text=properties_as_text)
+    return RecordForm(
+        selected,
+        lambda memory_bytes: Spool(gzip_level, memory_bytes),
+        properties_as_text=properties_as_text,
+    )

@@ -1,9 +1,10 @@
-"""A window's finished records in a compressed temporary file, until the window is verified."""
+"""A window's finished records, compressed, in memory or a file until the window is verified."""
 
 from __future__ import annotations
 
+import io
 from array import array
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from isal import igzip_lib
 from lz4 import block as lz4
@@ -81,11 +82,12 @@ class Records:
 class TemporarySpool:
     """The file of a spool, and what is dropped of its records.
 
-    The file has no name, so that nothing is left of it on any way out, SIGKILL included.
+    Args:
+        file: One without a name, so that nothing is left of it on any way out, SIGKILL included.
     """
 
-    def __init__(self) -> None:
-        self._file = open_temporary()
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._dropped = bytearray()
         self.count = 0
         """Records written, dropped ones included."""
@@ -131,15 +133,18 @@ class TemporarySpool:
 class Spool(TemporarySpool):
     """Records, one JSON object a line, written once and read once.
 
-    The file's size is about a quarter of the records' text; at most the windows in flight have one.
+    Their size is about a quarter of the records' text; at most the windows in flight have a spool.
 
     Args:
         gzip_level: Keep the records as gzip members of this level, 0 to 3, which need no work to
             become a gzip file; None for what is fastest to read again.
+        memory_bytes: How much of them is kept in memory before there is a file.
     """
 
-    def __init__(self, gzip_level: int | None = None) -> None:
-        super().__init__()
+    def __init__(self, gzip_level: int | None = None, memory_bytes: int = 0) -> None:
+        super().__init__(io.BytesIO() if memory_bytes else open_temporary())
+        self._memory_bytes = memory_bytes
+        self._bytes = 0
         self._gzip_level = gzip_level
         # Of each block the records, and the bytes as text and in the file: there are too many for
         # an object each.
@@ -164,6 +169,14 @@ class Spool(TemporarySpool):
         self._lengths.append(len(encoded))
         self._sizes.append(self._file.write(packed))
         self.count += count
+        self._bytes += len(packed)
+        if self._bytes > self._memory_bytes and isinstance(self._file, io.BytesIO):
+            self._leave_memory(self._file)
+
+    def _leave_memory(self, memory: io.BytesIO) -> None:
+        with memory:
+            self._file = open_temporary()
+            self._file.write(memory.getvalue())
 
     def records(self) -> Iterator[Records]:
         """Read all records, in order of writing."""

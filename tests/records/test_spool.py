@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tap_mixpanel_export.errors import OutputError
 from tap_mixpanel_export.records.spool import Spool
 
 records = st.binary(max_size=20).map(lambda text: text.replace(b"\n", b" "))
@@ -29,13 +30,14 @@ def write(spool, records):
 @given(
     st.lists(st.lists(records, max_size=5), max_size=6),
     st.sampled_from([None, 0, 1, 3]),
+    st.sampled_from([0, 20, 10_000]),
     st.data(),
 )
 @settings(max_examples=150, deadline=None)
-def test_what_is_written_and_not_dropped_is_read(blocks, gzip_level, data):
+def test_what_is_written_and_not_dropped_is_read(blocks, gzip_level, memory_bytes, data):
     written = [record for block in blocks for record in block]
     dropped = data.draw(st.sets(st.integers(0, len(written) - 1)) if written else st.just(set()))
-    with Spool(gzip_level) as spool:
+    with Spool(gzip_level, memory_bytes) as spool:
         for block in blocks:
             write(spool, block)
         assert spool.count == len(written)
@@ -71,7 +73,23 @@ def test_records_are_kept_compressed(monkeypatch, tmp_path):
             spool,
             [b'{"event_id":"%064d","timestamp":"2026-11-22T14:03:11Z"}' % n for n in range(5000)],
         )
+        assert len(lines_of(spool)) == 5000
         assert os.fstat(spool._file.fileno()).st_size < 5000 * 110 // 4
+
+
+def test_few_records_need_no_file(monkeypatch):
+    def refuse():
+        raise OutputError("there is no room")
+
+    monkeypatch.setattr("tap_mixpanel_export.records.spool.open_temporary", refuse)
+    with Spool(memory_bytes=100) as spool:
+        write(spool, [b"a", b"b"])
+        write(spool, [b"c"])
+        assert lines_of(spool) == [b"a", b"b", b"c"]
+        with pytest.raises(OutputError, match="there is no room"):
+            write(spool, [os.urandom(200).replace(b"\n", b" ")])
+    with pytest.raises(ValueError, match="closed"):
+        lines_of(spool)
 
 
 def test_gzip_members_are_a_gzip_file_without_any_work():
