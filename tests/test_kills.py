@@ -21,7 +21,6 @@ DAYS = 60
 NOW = START + DAYS * DAY
 KILLS = 10
 MOST_READ = 40_000
-PIPE_BYTES = 65_536
 IN_FLIGHT = 4
 
 # The quota would make each of these runs take half a minute.
@@ -57,32 +56,31 @@ def sandbox(events):
         yield sandbox
 
 
-@pytest.fixture
-def large():
-    """So much that no run is done when it is killed, though nobody knows what its pipe holds."""
-    events = some_days(START, DAYS, each=100)
-    with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:
-        assert sum(map(len, sandbox.visible())) > KILLS * (MOST_READ + PIPE_BYTES)
-        yield sandbox
-
-
 @pytest.mark.slow
-def test_killed_ten_times_a_backfill_loses_nothing_and_asks_for_little_again(large, tmp_path):
-    sandbox = large
+def test_killed_ten_times_a_backfill_loses_nothing_and_asks_for_little_again(tmp_path):
+    # So many that none of the runs is done when it is killed, however much its pipe holds.
+    days = 120
+    clock = SandboxClock.fixed(START + days * DAY)
+    with Sandbox(some_days(START, days), clock=clock) as sandbox:
+        kill_ten_times(sandbox, tmp_path, (START + (days - 1) * DAY).date().isoformat())
+
+
+def kill_ten_times(sandbox, folder, end_date):
+    settings = {**SETTINGS, "end_date": end_date}
     # Any seed would do; one that stays makes a failure repeatable.
     pick = random.Random(60)  # noqa: S311
     state, runs, asked = None, [], []
     for _ in range(KILLS):
-        process = start_command(sandbox, tmp_path, state, program=QUICK, **SETTINGS)
+        process = start_command(sandbox, folder, state, program=QUICK, **settings)
         output = read(process, pick.randrange(3000, MOST_READ))
         process.send_signal(signal.SIGKILL)
         rest, _stderr = process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert list((tmp_path / "tmp").iterdir()) == []
+        assert list((folder / "tmp").iterdir()) == []
         runs.append(Run(output + rest))
         state = runs[-1].state(state)
         asked.append(days_asked(sandbox, sum(map(len, asked))))
-    runs.append(run_tap(sandbox, state, **SETTINGS))
+    runs.append(run_tap(sandbox, state, **settings))
     asked.append(days_asked(sandbox, sum(map(len, asked))))
     assert runs[-1].error is None
     assert upsert(runs).keys() == truth(sandbox).keys()
