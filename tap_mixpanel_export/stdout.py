@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import select
+import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,15 @@ def write_to_stdout(*pieces: bytes | memoryview) -> int:
             stdout.flush()
             _write_to_descriptor(descriptor, pieces)
     return sum(map(len, pieces))
+
+
+def is_mixed_with_log() -> bool:
+    """Whether stdout and stderr are one pipe: no target reads that, but `meltano config test`."""
+    try:
+        ends = [os.fstat(stream.fileno()) for stream in (sys.stdout, sys.stderr)]
+    except (AttributeError, OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(ends[0].st_mode) and os.path.samestat(*ends)
 
 
 def replace_stdout() -> None:

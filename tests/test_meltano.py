@@ -154,6 +154,16 @@ def test_the_state_is_small_and_has_both_marks(story):
     assert len(json.dumps(bookmark)) <= 4096
 
 
+def test_a_test_of_the_settings_costs_one_query(story):
+    """As Meltano does it: it ends a run at its first record."""
+    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
+        since = {"TAP_MIXPANEL_EXPORT_START_DATE": "2022-01-01"}
+        project = MeltanoProject(story.project.root, since)
+        told = project.run("config", "test", TAP, sandbox=sandbox).stdout
+        assert "valid" in told
+        assert len(sandbox.requests) == 1
+
+
 def test_the_tree_is_clean_afterwards(story):
     assert git(story.project.root, "status", "--porcelain") == ""
 

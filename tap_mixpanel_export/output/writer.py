@@ -9,7 +9,7 @@ import msgspec
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.singerlib.json import serialize_json
 
-from tap_mixpanel_export.stdout import write_to_stdout
+from tap_mixpanel_export.stdout import is_mixed_with_log, write_to_stdout
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib.messages import Message
@@ -36,6 +36,11 @@ def serialize(value: Any) -> bytes:
 
 class MessageWriter(SingerWriter):
     """Writes messages as the SDK's own writer does, in less time, and whole."""
+
+    @property
+    def is_mixed_with_log(self) -> bool:
+        """Whether messages go where the log does, too."""
+        return is_mixed_with_log()
 
     def serialize_message(self, message: Message) -> str:
         """Serialize a message."""
