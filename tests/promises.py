@@ -114,7 +114,13 @@ def assert_small(state: dict[str, Any]) -> None:
     assert len(json.dumps(state).encode()) <= MOST_STATE_BYTES
 
 
+def proof_of(state: dict[str, Any] | None) -> datetime | None:
+    """When the filter has proven itself that a state relies on."""
+    proof = None if state is None else entry_of(state).get("filter_proof")
+    return None if proof is None else instant(proof["at"])
+
+
 def proof_age(state: dict[str, Any] | None, now: datetime) -> timedelta | None:
     """How old the proof of the filter is that a state holds."""
-    proof = None if state is None else entry_of(state).get("filter_proof")
-    return None if proof is None else now - instant(proof["at"])
+    at = proof_of(state)
+    return None if at is None else now - at

@@ -274,7 +274,7 @@ class Downloader:
             digest: Takes the lines, too.
         """
         context = self._context
-        observed = self._observe(window, frozenset() if question is None else question.known)
+        observed = self._observe(window, question)
         where = self._where(question)
         transfers: list[Transfer] = []
         done = self._late_until(window)
@@ -307,6 +307,7 @@ class Downloader:
         response.counts.received = transfers[0].received
         if question is None:
             context.clock.note_stamp(observed.newest_ms)
+            context.late_filter.check_disputed(observed.found, context.clock.first)
         return FinishedWindow(
             window,
             spool,
@@ -317,9 +318,10 @@ class Downloader:
             tally,
         )
 
-    def _observe(self, window: Window, looked_for: frozenset[int]) -> Observed:
+    def _observe(self, window: Window, question: Question | None) -> Observed:
         """What chooses the events of a window, and looks on."""
         context = self._context
+        disputed = context.late_filter.disputed(window)
         newest = context.late_filter.known.newest
         by_watermark = filter_of(window, context.span, context.excluded)
         # What was stamped later than all that earlier runs have seen is new.
@@ -328,7 +330,7 @@ class Downloader:
             chosen,
             context.span,
             Lags(),
-            looked_for=looked_for,
+            looked_for=disputed if question is None else question.known,
             by_watermark=None if chosen == by_watermark else by_watermark,
         )
 

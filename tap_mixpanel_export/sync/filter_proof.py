@@ -80,10 +80,12 @@ class Verdict:
     Attributes:
         is_proven: Whether it leaves out nothing.
         reason: Why not, or on what the proof rests.
+        has_left_out: Whether it left out events that it should have given.
     """
 
     is_proven: bool
     reason: str
+    has_left_out: bool = False
 
 
 def judge(filtered: EventDigest, whole: EventDigest) -> Verdict:
@@ -98,9 +100,11 @@ def judge(filtered: EventDigest, whole: EventDigest) -> Verdict:
     )
     for found, there, what in compared:
         if found != there:
-            return Verdict(False, f"it gave {found} of {there} events {what}")  # noqa: FBT003
+            reason = f"it gave {found} of {there} events {what}"
+            return Verdict(False, reason, has_left_out=found < there)  # noqa: FBT003
     if filtered.total != whole.total:
-        return Verdict(False, "it gave other events than the whole day has")  # noqa: FBT003
+        reason = "it gave other events than the whole day has"
+        return Verdict(False, reason, has_left_out=True)  # noqa: FBT003
     if not whole.past or not whole.others:
         return Verdict(False, "inconclusive: the day has no events on both sides of the watermark")  # noqa: FBT003
     return Verdict(True, f"it gave all {whole.past + whole.unstamped} late events of the day")  # noqa: FBT003

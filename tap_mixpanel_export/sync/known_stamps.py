@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import date
 
-NEWEST = 8
+NEWEST = 16
 """How many of the newest stamps are kept, at most."""
 
 _OTHERS = 20

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
+from tap_mixpanel_export.sync.reliance import FilterUse
 from tap_mixpanel_export.sync.windows import DAY, FilterProof, Purpose, to_milliseconds
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class LateFilter:
         """Whether it may prove itself in this run."""
         self.is_verified = False
         """Whether a filtered answer of this run held what is known to be there."""
+        self._is_proven_now = self._was_relied_on = self._has_left_out = False
+        # Known events that filtered answers lacked: they may have been deleted.
+        self._disputed: set[int] = set()
         self.outcome = "not needed: there is nothing to look back at"
         """In words."""
         if bookmark is None:
@@ -153,19 +157,53 @@ class LateFilter:
         Raises:
             FilterNotTrustedError: It cannot be believed.
         """
-        missing = len(question.known - observed.stamps_of(question.known))
+        missing = question.known - observed.stamps_of(question.known)
         problem = None
         if observed.lowest_ms is not None and observed.lowest_ms <= question.bound_ms:
             problem = "its answer held events that were not asked for"
         elif missing:
-            problem = f"its answer lacked {missing} of {len(question.known)} events known to exist"
+            lacked, known = len(missing), len(question.known)
+            problem = f"its answer lacked {lacked} of {known} events known to exist"
         if problem is None:
             with self._lock:
                 self.is_verified = self.is_verified or bool(question.known)
+                self._was_relied_on = True
             return
         with self._lock:
+            self._disputed |= missing
             self._drop(problem, window)
         raise FilterNotTrustedError
+
+    def disputed(self, window: Window) -> frozenset[int]:
+        """Known events of a window's days that a filtered answer lacked: to be looked for."""
+        known = self.known.within(window.first, window.last)
+        with self._lock:
+            return frozenset(self._disputed.intersection(known))
+
+    def check_disputed(self, found: frozenset[int], present: datetime) -> None:
+        """Take which of them a whole answer holds: these the filter has left out.
+
+        Args:
+            found: Those that it holds.
+            present: The time at the first request.
+        """
+        # Another server of the service may not have had newer ones yet.
+        newest = to_milliseconds(present - self._span.delay)
+        if any(stamp <= newest for stamp in found):
+            with self._lock:
+                self._has_left_out = True
+
+    @property
+    def use(self) -> FilterUse:
+        """What was done with it, up to now."""
+        with self._lock:
+            return FilterUse(
+                self.proof,
+                self._holds_for,
+                self._is_proven_now,
+                self._was_relied_on,
+                self._has_left_out,
+            )
 
     def refuse(self, window: Window) -> None:
         """Take that the service refuses the expression."""
@@ -216,7 +254,8 @@ class LateFilter:
             if filtered is None:
                 return
             verdict = judge(filtered, whole)
-            self.is_trusted = self.is_verified = verdict.is_proven
+            self.is_trusted = self.is_verified = self._is_proven_now = verdict.is_proven
+            self._has_left_out = self._has_left_out or verdict.has_left_out
             if verdict.is_proven:
                 self.proof = FilterProof(present, self._of)
                 self.outcome = f"used: it has proven itself now, {verdict.reason}"

@@ -71,6 +71,7 @@ class Observed:
         self._span = span
         self.lags = lags
         self._by_watermark = by_watermark
+        self._looked_for = looked_for
         self._missing = set(looked_for)
         self._newest: dict[int, int] = {}
         self._threshold_ms = 0
@@ -85,6 +86,11 @@ class Observed:
     def stamps_of(self, looked_for: frozenset[int]) -> frozenset[int]:
         """Those of the stamps that were found."""
         return looked_for - self._missing
+
+    @property
+    def found(self) -> frozenset[int]:
+        """The stamps that were looked for, as far as they were found."""
+        return self.stamps_of(self._looked_for)
 
     def seen(self) -> set[tuple[date, int]]:
         """Days and stamps of the newest events; 0 for one without a stamp."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.sync.context import FinishedWindow, RunContext
     from tap_mixpanel_export.sync.sweeps import SweepPlan
-    from tap_mixpanel_export.sync.windows import Window
+    from tap_mixpanel_export.sync.windows import Bookmark, Window
 
 logger = logging.getLogger("tap-mixpanel-export.scheduler")
 
@@ -90,6 +90,7 @@ class Scheduler:
         self._checkpoints = Checkpoints(context.span, context.clock, selection)
         self._in_flight: deque[tuple[Window, Future[FinishedWindow]]] = deque()
         self._has_told_filter = False
+        self._has_told_doubt = False
 
     @property
     def windows_left(self) -> int:
@@ -189,8 +190,9 @@ class Scheduler:
             finished.window,
             lookback_left=self._planner.is_lookback_left() or not self._is_settled,
             seen=finished.seen,
-            proof=self._context.late_filter.proof,
+            use=self._context.late_filter.use,
         )
+        self._tell_doubt(finished.bookmark)
         return finished
 
     @property
@@ -206,6 +208,21 @@ class Scheduler:
         self._has_told_filter = True
         way = "only what is new is asked for" if late_filter.is_trusted else "days are read whole"
         logger.info("filter for late events %s; %s", late_filter.outcome, way)
+
+    def _tell_doubt(self, bookmark: Bookmark | None) -> None:
+        """Say once what is read again."""
+        has_left_out = self._context.late_filter.use.has_left_out
+        if self._has_told_doubt or bookmark is None or bookmark.lookback_from is None:
+            return
+        if not has_left_out:
+            # The state is still the last run's.
+            return
+        self._has_told_doubt = True
+        logger.warning(
+            "Mixpanel's filter has left out events that are there: what was processed since it had "
+            "proven itself (%s) is read again by the next run, and comes again",
+            bookmark.processed_before,
+        )
 
     def _retry(self, pool: Downloads, window: Window, error: BaseException) -> None:
         """Download a window that failed in another way, if there is one.

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
+from tap_mixpanel_export.sync.reliance import FilterUse, Reliance
 from tap_mixpanel_export.sync.watermarks import Watermarks
 from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, Purpose
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from tap_mixpanel_export.sync.server_clock import ServerClock
-    from tap_mixpanel_export.sync.windows import FilterProof, Span, Window
+    from tap_mixpanel_export.sync.windows import Span, Window
 
 _DAY = timedelta(days=1)
+_UNUSED = FilterUse(None, timedelta())
 
 
 class Checkpoints:
@@ -39,6 +41,7 @@ class Checkpoints:
         self._bookmark = span.bookmark
         self._reached: datetime | None = None
         self._marks = span.watermarks
+        self._reliance = Reliance(span)
         self._known = KnownStamps() if span.bookmark is None else span.bookmark.known
 
     @property
@@ -52,7 +55,7 @@ class Checkpoints:
         *,
         lookback_left: bool,
         seen: AbstractSet[tuple[date, int]] = frozenset(),
-        proof: FilterProof | None = None,
+        use: FilterUse = _UNUSED,
     ) -> Bookmark | None:
         """Take a window as finished: what the state is to say when its records are written.
 
@@ -60,7 +63,7 @@ class Checkpoints:
             window: The window.
             lookback_left: Whether look-back windows are still to be finished.
             seen: Days and processing stamps of some of its events.
-            proof: The last proof of the filter for late events.
+            use: What was done with the filter for late events.
 
         Returns:
             What the state is to say; None when it is to stay as it is.
@@ -79,10 +82,9 @@ class Checkpoints:
         else:
             moved = self._advanced(self._reached or window.end, watermark)
         self._bookmark = replace(
-            moved,
-            filter_proof=proof,
+            self._reliance.applied(moved, self._marks, use, self._clock.first),
+            filter_proof=use.proof,
             known=self._known,
-            watermarks=self._marks,
             zone=None,
             selection=self._selection,
         )

@@ -9,13 +9,16 @@ from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.record_layout import TIMESTAMP
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.watermarks import Watermarks
-from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, FilterProof
+from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, Certain, FilterProof
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 REPLICATION_KEY = TIMESTAMP
+
+# They are needed when the filter for late events has lied, and then what is older comes again.
+_CERTAIN_MARKS = 8
 
 # Sums with later times would leave the calendar.
 _LAST_YEAR = 9000
@@ -50,6 +53,8 @@ def read_bookmark(state: Mapping[str, Any], zone: tzinfo = timezone.utc) -> Book
         known=_known(state.get("known_stamps")),
         zone=None if zone_name(days_zone) == zone_name(zone) else days_zone,
         selection=state.get("selection") if isinstance(state.get("selection"), str) else None,
+        certain=_certain(state.get("certain")),
+        lookback_from=_day(state.get("lookback_from")),
     )
 
 
@@ -67,15 +72,20 @@ def write_bookmark(state: dict[str, Any], bookmark: Bookmark, zone: tzinfo = tim
         begun_text = (day if start_of_day(day, zone) == begun else begun).isoformat()
     proof = bookmark.filter_proof
     marks = bookmark.watermarks.compacted().marks
+    certain, lookback_from = bookmark.certain, bookmark.lookback_from
     members: dict[str, Any] = {
         "replication_key": REPLICATION_KEY,
         "replication_key_value": bookmark.done.isoformat(),
         "processed_before": bookmark.processed_before and bookmark.processed_before.isoformat(),
         "exported_from": begun and begun_text,
         # One watermark is said by `processed_before` already.
-        "watermarks": [[day.isoformat(), at.isoformat()] for day, at in marks]
-        if len(marks) > 1
-        else None,
+        "watermarks": _texts(marks) if len(marks) > 1 else None,
+        "certain": certain
+        and {
+            "lookback_from": certain.first_day.isoformat(),
+            "watermarks": _texts(certain.watermarks.compacted(_CERTAIN_MARKS).marks),
+        },
+        "lookback_from": lookback_from and lookback_from.isoformat(),
         "filter_proof": proof and {"at": proof.at.isoformat(), "of": proof.of},
         "known_stamps": [[day.isoformat(), stamp] for day, stamp in bookmark.known.entries] or None,
         "zone": zone_name(zone),
@@ -140,6 +150,27 @@ def _watermarks(value: object) -> Watermarks:
             "it, or start without a state"
         ) from error
     return Watermarks(tuple(sorted(marks.items())))
+
+
+def _texts(marks: Iterable[tuple[date, datetime]]) -> list[list[str]]:
+    return [[day.isoformat(), at.isoformat()] for day, at in marks]
+
+
+def _day(value: object) -> date | None:
+    """A day that cannot be read is none: the look-back is as long as the settings say."""
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        return None
+
+
+def _certain(value: object) -> Certain | None:
+    """What cannot be read is not told apart."""
+    try:
+        first, marks = date.fromisoformat(value["lookback_from"]), _watermarks(value["watermarks"])  # type: ignore[index]  # anything else is a TypeError
+    except (StateError, TypeError, ValueError, KeyError):
+        return None
+    return Certain(first, marks) if marks.marks else None
 
 
 def _proof(value: object) -> FilterProof | None:

@@ -73,6 +73,18 @@ class Watermarks:
                 marks.append((day, mark))
         return Watermarks(tuple(marks))
 
+    def lowered(self, others: Watermarks) -> Watermarks:
+        """The same, but nowhere later than the others, where those have a watermark."""
+        marks: list[tuple[date, datetime]] = []
+        for day in sorted({day for day, _ in (*self.marks, *others.marks)}):
+            mark, other = self.of(day), others.of(day)
+            if mark is None:
+                continue
+            mark = mark if other is None else min(mark, other)
+            if not (marks and marks[-1][1] == mark):
+                marks.append((day, mark))
+        return Watermarks(tuple(marks))
+
     def compacted(self, most: int = MOST_MARKS) -> Watermarks:
         """The same with fewer marks: neighbours share the older one, those that differ least first.
 

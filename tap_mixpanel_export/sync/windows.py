@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from enum import Enum
+from uuid import uuid4
 
 from tap_mixpanel_export.records.event_filter import BEGINNING_MS, END_MS, EventFilter
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
@@ -21,6 +22,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 # Every so often the low 31 bits of a time in milliseconds turn over: in 25 days.
 _TURN_MS = 2**31
+
+
+NEVER_SET = f"never set {uuid4().hex}"
+"""Name of a property that no event has: nobody can know it in advance."""
 
 
 def to_milliseconds(instant: datetime) -> int:
@@ -96,6 +101,19 @@ class FilterProof:
 
 
 @dataclass(frozen=True, slots=True)
+class Certain:
+    """What was seen without the help of the filter for late events, or before its last proof.
+
+    Attributes:
+        first_day: First day of the look-back then.
+        watermarks: All that Mixpanel had processed of a day before its watermark was seen.
+    """
+
+    first_day: date
+    watermarks: Watermarks
+
+
+@dataclass(frozen=True, slots=True)
 class Bookmark:
     """What earlier runs have done.
 
@@ -111,6 +129,8 @@ class Bookmark:
         known: Some of the events that were seen.
         zone: The zone that days were cut in; None when it is the run's.
         selection: Fingerprint of the settings that say which events are exported.
+        certain: What was seen for certain; None when that is all.
+        lookback_from: From which day on the next run looks back; None when its settings say it.
     """
 
     done: datetime
@@ -121,6 +141,8 @@ class Bookmark:
     known: KnownStamps = field(default_factory=KnownStamps)
     zone: tzinfo | None = None
     selection: str | None = None
+    certain: Certain | None = None
+    lookback_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +274,9 @@ class Span:
         done = self.bookmark.done
         # No event is older than the epoch, and the calendar ends not far before it.
         first = self.day(done - min(self.lookback, max(done - EPOCH, DAY)))
+        if (earlier := self.bookmark.lookback_from) is not None:
+            # Days of another zone begin up to a day earlier.
+            first = min(first, earlier if self.bookmark.zone is None else earlier - DAY)
         bound = self.lookback_bound
         return first if bound is None else max(first, self.day(bound))
 
@@ -273,6 +298,15 @@ class Span:
         if marks.marks[-1][1] == bookmark.processed_before:
             return marks
         return marks.raised(self.first_lookback_day, None, bookmark.processed_before)
+
+    @property
+    def certain(self) -> Certain | None:
+        """What was seen for certain; None when that is all that was seen."""
+        bookmark = self.bookmark
+        if bookmark is None or bookmark.certain is None or bookmark.zone is None:
+            return None if bookmark is None else bookmark.certain
+        certain = bookmark.certain
+        return Certain(certain.first_day - DAY, certain.watermarks.blurred())
 
 
 def filter_of(
@@ -329,11 +363,14 @@ def late_clause(bound_ms: int) -> str:
     Args:
         bound_ms: What was processed up to then is not asked for.
     """
+    # No event has that property. Who takes every property for set, so that events without a
+    # processing time would be left out, gives none of those that are known: that is noticed.
+    never = f'not defined(properties["{NEVER_SET}"])'
     processed = 'properties["mp_processing_time_ms"]'
     # Asks for nothing more. But who compares the low bits only, to whom this is as good as 0, gives
     # all events: that is noticed, whereas what is stamped after such a turn would not be missed.
     turn_ms = (bound_ms // _TURN_MS + 1) * _TURN_MS
     return (
-        f"number({processed}) > {bound_ms} or number({processed}) > {turn_ms}"
+        f"((number({processed}) > {bound_ms} or number({processed}) > {turn_ms}) and {never})"
         f" or not defined({processed})"
     )

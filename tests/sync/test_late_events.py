@@ -22,8 +22,9 @@ from tap_mixpanel_export.sandbox import (
 )
 
 CLAUSE = (
-    r'number\(properties\["mp_processing_time_ms"\]\) > (\d+) '
-    r'or number\(properties\["mp_processing_time_ms"\]\) > \d+ '
+    r'\(\(number\(properties\["mp_processing_time_ms"\]\) > (\d+) '
+    r'or number\(properties\["mp_processing_time_ms"\]\) > \d+\) '
+    r'and not defined\(properties\["never set \w+"\]\)\) '
     r'or not defined\(properties\["mp_processing_time_ms"\]\)'
 )
 

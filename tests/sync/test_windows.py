@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tap_mixpanel_export.sync.planner import TARGET_BYTES, Planner
 from tap_mixpanel_export.sync.windows import (
+    NEVER_SET,
     Bookmark,
     Purpose,
     Span,
@@ -480,8 +481,9 @@ def test_the_clause_for_late_events_asks_for_those_after_a_turn_of_the_low_31_bi
     """What is asked for is the same; who compares the low bits only gives away that he does."""
     assert 770 * 2**31 == 1653562408960
     assert late_clause(1652847948702) == (
-        'number(properties["mp_processing_time_ms"]) > 1652847948702 '
-        'or number(properties["mp_processing_time_ms"]) > 1653562408960 '
+        '((number(properties["mp_processing_time_ms"]) > 1652847948702 '
+        'or number(properties["mp_processing_time_ms"]) > 1653562408960) '
+        f'and not defined(properties["{NEVER_SET}"])) '
         'or not defined(properties["mp_processing_time_ms"])'
     )
 
