@@ -23,7 +23,7 @@ from tap_mixpanel_export.sync.windows import DAY, ProcessedBounds, to_millisecon
 from tap_mixpanel_export.timezones import start_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -159,11 +159,18 @@ class Export:
                 window.first, window.last, window.start, window.end, after, until, part == 0
             )
 
-    def read(self, state: Mapping[str, Any] | None = None) -> EventReader:
+    def read(
+        self,
+        state: Mapping[str, Any] | None = None,
+        *,
+        on_state: Callable[[dict[str, Any]], None] | None = None,
+    ) -> EventReader:
         """Run the export as the tap does: look-back, new days, late events of older days.
 
         Args:
             state: That of an earlier reader or of the tap, in Singer's form; None for a first run.
+            on_state: Called with the state when it has moved: all batches up to it were taken, and
+                the next one was asked for, which may take long.
 
         Raises:
             StateError: The state cannot be used.
@@ -186,6 +193,8 @@ class Export:
                     if finished.bookmark is not None:
                         write_bookmark(entry, finished.bookmark, zone)
                         reader.state = deepcopy(held)
+                        if on_state is not None:
+                            on_state(reader.state)
 
         return EventReader(self.schema, batches, None if state is None else held, run.summary)
 

@@ -5,6 +5,7 @@ Events stand in a file as Mixpanel sent them, in no order.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tap_mixpanel_export.errors import OutputError
 from tap_mixpanel_export.record_layout import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class ParquetPart:
     """A Parquet file that is being written, and which UTC days its events are of.
 
     Args:
-        file: To write to; its owner closes it.
+        file: To write to; its owner closes it, if it was taken.
         schema: Of all batches.
         day: The day of all its events; None for any.
     """
@@ -42,7 +44,11 @@ class ParquetPart:
         self.rows = 0
         self.pending_bytes = 0
         self._pending: list[pa.RecordBatch] = []
-        self._writer: Any = pq.ParquetWriter(file, schema, compression="zstd")
+        try:
+            self._writer: Any = pq.ParquetWriter(file, schema, compression="zstd")
+        except BaseException:
+            _close_incomplete(file)
+            raise
         self._schema = schema
         self._days: tuple[int, int] | None = None
 
@@ -73,6 +79,18 @@ class ParquetPart:
         """Write the end of the file."""
         self.flush()
         self._writer.close()
+
+    def drop(self) -> None:
+        """Close a file that is not complete."""
+        # It would be completed when it is collected, and say that its file is closed.
+        self._writer.is_open = False
+        _close_incomplete(self.file)
+
+
+def _close_incomplete(file: BinaryIO) -> None:
+    # What is dropped needs no room.
+    with suppress(OSError, OutputError):
+        file.close()
 
 
 class ParquetParts:
@@ -136,7 +154,7 @@ class ParquetParts:
     def close(self) -> None:
         """Close the files that are not complete."""
         for part in self._parts.values():
-            part.file.close()
+            part.drop()
         self._parts = {}
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import io
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from event_truth import expected_rows
+from fixtures_unit import quick_taps
 from harness import config_for
 
 from tap_mixpanel_export.errors import AuthenticationError, ExportError, OutputError
 from tap_mixpanel_export.export.cli.commands import main
+from tap_mixpanel_export.export.sinks import files
+from tap_mixpanel_export.export.sinks.files import ParquetFolderSink
 from tap_mixpanel_export.sandbox import Fault, Sandbox, SandboxClock
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -33,7 +41,8 @@ def sandbox(monkeypatch):
         # A machine whose clock is the service's.
         now = "tap_mixpanel_export.sync.server_clock.machine_now"
         monkeypatch.setattr(now, sandbox.clock.now)
-        yield sandbox
+        with quick_taps():
+            yield sandbox
 
 
 @pytest.fixture
@@ -208,4 +217,94 @@ def test_files_that_cannot_be_used_are_named(sandbox, config, tmp_path) -> None:
     (tmp_path / "raw" / "_state.json").write_text("[]")
     with pytest.raises(OutputError, match="is no state"):
         read(config, tmp_path / "raw")
+    assert sandbox.requests == []
+
+
+def test_a_state_file_moves_with_what_is_committed(sandbox, config, tmp_path) -> None:
+    """And where it is new, a folder's own state is gone on from."""
+    folder, state = tmp_path / "raw", tmp_path / "state.json"
+    refuse(sandbox)
+    with pytest.raises(AuthenticationError):
+        read(config, folder, "--state", str(state))
+    entry = json.loads(state.read_text())["bookmarks"]["events"]
+    assert entry["replication_key_value"] == "2026-01-17T00:00:00+00:00"
+    assert state.read_text() == (folder / "_state.json").read_text()
+    sandbox.clear_faults()
+    read(config, folder, "--state", str(tmp_path / "new.json"))
+    found = keys(sorted(folder.glob("*.parquet")))
+    assert set(found) == truth(sandbox)
+    assert len(found) < len(set(found)) + 10
+    assert (tmp_path / "new.json").read_text() == (folder / "_state.json").read_text()
+
+
+def test_two_runs_do_not_write_to_one_folder(sandbox, config, tmp_path) -> None:
+    folder = tmp_path / "raw"
+    with (
+        closing(ParquetFolderSink(folder, by_day=False)),
+        pytest.raises(OutputError, match="another run writes there"),
+    ):
+        read(config, folder)
+    assert sandbox.requests == []
+    read(config, folder)
+
+
+class FullDisk(io.BytesIO):
+    def write(self, _data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("target", ["raw", "one.parquet"])
+@pytest.mark.filterwarnings("error")
+def test_a_full_disk_is_told_with_the_target_and_nothing_is_kept(
+    config, tmp_path, monkeypatch, target
+) -> None:
+    def open_full(path):
+        path.touch()
+        return FullDisk()
+
+    monkeypatch.setattr(files, "open_private", open_full)
+    with pytest.raises(OutputError, match=rf"--to \S+{target}: No space left on device"):
+        read(config, tmp_path / target)
+    gc.collect()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [config]
+
+
+def test_a_full_temporary_folder_is_told_and_nothing_is_kept(config, tmp_path) -> None:
+    """Where windows wait for their proof: TMPDIR, whatever the target."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(
+            OutputError, match=r"TMPDIR \(\S+\): File too large. Downloads lie there"
+        ):
+            read(config, tmp_path / "raw")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [config]
+
+
+def test_a_table_gets_the_columns_that_are_asked_for_later(sandbox, config, tmp_path) -> None:
+    database = tmp_path / "own.db"
+    target = f"duckdb:///{database}#order"
+    read(config, target, "--columns", "event_name, properties")
+    sandbox.clock.advance(timedelta(hours=3))
+    read(config, target)
+    with duckdb.connect(str(database)) as connection:
+        rows = connection.sql('SELECT event_id, properties, time FROM "order"').fetchall()
+        connection.sql("CREATE TABLE other (event_id VARCHAR, time VARCHAR)")
+    assert {key for key, _, _ in rows} == truth(sandbox)
+    assert all(properties for _, properties, _ in rows)
+    assert 0 < sum(time is not None for _, _, time in rows) < len(rows)
+    # Of events: for their owner's eyes.
+    assert database.stat().st_mode & 0o777 == 0o600
+    before = len(sandbox.requests)
+    with pytest.raises(OutputError, match="its column time is VARCHAR, and would have to be BIGI"):
+        read(config, f"duckdb:///{database}#other")
+    assert len(sandbox.requests) == before
+
+
+@pytest.mark.parametrize("target", ["x.parquet", "duckdb:///x.db", "-"])
+def test_days_have_folders_in_a_folder_only(sandbox, config, target) -> None:
+    with pytest.raises(OutputError, match="--by-day: only a folder"):
+        read(config, target, "--by-day")
     assert sandbox.requests == []

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.export.api import Export
 from tap_mixpanel_export.export.given import merge_settings
-from tap_mixpanel_export.export.sinks import open_sink
 from tap_mixpanel_export.json_files import read_json
 from tap_mixpanel_export.private_files import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 logger = logging.getLogger("mixpanel-export")
 
@@ -35,8 +38,16 @@ logger = logging.getLogger("mixpanel-export")
     required=True,
     help="FILE.parquet, a folder, duckdb:///FILE.db#TABLE, or - for an Arrow stream on stdout.",
 )
-@click.option("--state", "state_file", type=click.Path(path_type=Path), help="Read and written.")
-@click.option("--columns", help="Names, with commas; all by default.")
+@click.option(
+    "--state",
+    "state_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the last run ended; read and written. A folder and a table keep it themselves.",
+)
+@click.option(
+    "--columns", help="Names, with commas, besides event_id and timestamp; all by default."
+)
 @click.option("--by-day", is_flag=True, help="In a folder: one of its own for each day.")
 def read(
     configs: tuple[str, ...],
@@ -46,31 +57,63 @@ def read(
     *,
     by_day: bool,
 ) -> None:
-    """Export events, from where the last run ended on."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    """Export events, from where the last run ended on.
+
+    Complete windows stay, whatever ends the run: the next one goes on behind them. One file and a
+    stream are whole or not there. A table has each event once; in files, an event that Mixpanel has
+    processed anew comes again.
+    """
+    _log_to_stderr()
     config, env = merge_settings(configs)
-    export = Export(config, columns=columns.split(",") if columns else None, env=env)
-    with closing(open_sink(target, export.schema, by_day=by_day)) as sink:
-        state = sink.load_state() if state_file is None else _read_state(state_file)
-        with export.read(state) as reader:
-            committed = reader.state
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    export = Export(config, columns=names, env=env)
+    # With the extra, which the settings have been checked for.
+    from tap_mixpanel_export.export.sinks.opening import open_sink  # noqa: PLC0415
+
+    with _private_umask(), closing(open_sink(target, export.schema, by_day=by_day)) as sink:
+        state = _read_state(state_file) or sink.load_state()
+
+        def commit(moved: Mapping[str, Any] | None) -> None:
+            sink.commit(moved)
+            if sink.keeps_committed:
+                _write_state(state_file, moved)
+
+        with export.read(state, on_state=commit) as reader:
             for batch in reader:
-                if reader.state != committed:
-                    committed = reader.state
-                    sink.commit(committed)
                 sink.write(batch)
-            sink.commit(reader.state)
+            # Sweeps do not move the state.
+            commit(reader.state)
         sink.finish()
-    final = reader.state
-    if state_file is not None and final is not None:
-        # What is in a file or stream is durable only now.
-        write_private(state_file, json.dumps(final).encode() + b"\n")
-    bookmark = (final or {}).get("bookmarks", {}).get("events", {}).get("replication_key_value")
-    logger.info("%s", reader.summary.sentence(bookmark))
+    if not sink.keeps_committed:
+        _write_state(state_file, reader.state)
+    bookmark = (reader.state or {}).get("bookmarks", {}).get("events", {})
+    logger.info("%s", reader.summary.sentence(bookmark.get("replication_key_value")))
 
 
-def _read_state(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
+@contextmanager
+def _private_umask() -> Iterator[None]:
+    """Let files that libraries make be for their owner only, too."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _log_to_stderr() -> None:
+    """Log for people: not the summary for programs, whose sentence comes at the end."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: not record.getMessage().startswith("run summary:"))
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+
+
+def _write_state(path: Path | None, state: Mapping[str, Any] | None) -> None:
+    if path is not None and state is not None:
+        write_private(path, json.dumps(state).encode() + b"\n")
+
+
+def _read_state(path: Path | None) -> dict[str, Any] | None:
+    if path is None or not path.exists():
         return None
     state = read_json("--state", str(path))
     if not isinstance(state, dict):

@@ -1,0 +1,1 @@
+"""Where `mixpanel-export read` puts batches: what was committed stays, and nothing else."""
