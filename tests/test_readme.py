@@ -249,6 +249,8 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "file_naming_scheme",
         "overwrite_behavior",
         "add_metadata_columns",
+        "use_copy",
+        "validate_records",
         "aws_endpoint_override",
         "cloud_provider",
         "max_batch_size",

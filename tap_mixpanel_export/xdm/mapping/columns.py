@@ -127,9 +127,10 @@ def event_schema(
             schema[PROPERTY_KEY] = print_path(column.source)
         properties[column.name] = schema
     properties[PROPERTIES] = (
+        # Without `additionalProperties`: `true` is what holds without it, and the library that most
+        # loaders check records with looks at each property to find out.
         {
             "type": "object",
-            "additionalProperties": True,
             "description": "All properties of the event, as exported.",
         }
         if properties_format == "object"
