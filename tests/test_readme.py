@@ -153,7 +153,7 @@ def test_the_other_chapters_work(chapter, tmp_path):
 
 def in_environments_of_their_own() -> str:
     """What the tests of dlt, Spark, Airflow and Dagster execute, without indentation."""
-    files = [ROOT / "tests" / file for file in ("export/test_dlt.py", "spark/test_cluster.py")]
+    files = [ROOT / "tests" / file for file in ("export/test_dlt.py", "spark/test_examples.py")]
     files += (ROOT / "examples").glob("*/*.py")
     return "\n".join(dedent(file.read_text()) for file in files)
 
