@@ -254,6 +254,7 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "aws_endpoint_override",
         "cloud_provider",
         "max_batch_size",
+        "batch_size",
         # Of dbt.
         "dbt_mixpanel",
         "_fivetran_id",
