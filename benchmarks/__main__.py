@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import loader, mapping, peak_memory, speed, startup
+from benchmarks import end_to_end, loader, mapping, peak_memory, speed, startup
 from benchmarks.measure import CACHE
 from benchmarks.plot import svg
+from benchmarks.routes import routes
 from benchmarks.variants import variants
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.speed import Measured
 
 _HERE = Path(__file__).resolve().parent
-_SECTIONS = ("speed", "memory", "startup", "loader", "mapping")
+_SECTIONS = ("speed", "memory", "startup", "loader", "peers", "mapping")
 _SHAPES = {"wide": "Wide events (35 properties)", "adobe": "Events of the 11 mapped fields"}
 
 _EXPLANATION = """\
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     CACHE.mkdir(exist_ok=True)
     keys = frozenset(options.variants) or None
     measured: dict[str, list[Measured]] = {}
-    lines = ["# Benchmark results", "", _machine(), ""]
+    lines = ["# Benchmark results", "", _machine(), "", _moment(), ""]
     if "speed" in options.sections:
         lines += [_EXPLANATION.format(runs=options.runs), ""]
         for shape in options.shapes:
@@ -57,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "loader" in options.sections:
         rows = loader.section(options.events // 10, options.runs, options.timeout)
         lines += ["## End to end, into target-jsonl 0.1.4", "", *rows, ""]
+    if "peers" in options.sections:
+        rows = end_to_end.section(
+            routes(frozenset(options.routes) or None), options.sizes, options.runs, options.timeout
+        )
+        lines += ["## End to end, beside other programs", "", *rows, ""]
     if "mapping" in options.sections:
         rows = mapping.section(options.events // 2, options.runs, options.timeout)
         lines += ["## Mapping of the 11 fields", "", *rows, ""]
@@ -92,6 +99,16 @@ def _parser() -> argparse.ArgumentParser:
         "--variants", nargs="+", default=[], metavar="KEY", help="only these (default: all)"
     )
     parser.add_argument(
+        "--routes", nargs="+", default=[], metavar="KEY", help="of `peers`, only these ways"
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_positive,
+        default=[10_000, 100_000],
+        help="of `peers`, the numbers of events (default: 10000 100000)",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=600.0, help="of one run, seconds (%(default)s)"
     )
     parser.add_argument(
@@ -115,6 +132,13 @@ def _machine() -> str:
         f"{platform.system()} on {_processor()}, {os.cpu_count()} cores, "
         f"{platform.python_implementation()} {platform.python_version()}; {packages}."
     )
+
+
+def _moment() -> str:
+    """When this is measured, and how busy the machine is with other work then."""
+    load, *_ = os.getloadavg()
+    today = datetime.now(timezone.utc).date()
+    return f"Begun on {today} (UTC), when {load:.1f} other processes wanted a core."
 
 
 def _processor() -> str:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -99,6 +100,7 @@ class Service:
 
 
 def _serve(shape: str, events: int, duplicates: float) -> None:
+    from benchmarks.tls_gate import TlsGate  # noqa: PLC0415 - of the service's process only
     from tap_mixpanel_export.sandbox import Generated, Sandbox, generate  # noqa: PLC0415
 
     if shape not in {"wide", "adobe"}:
@@ -111,11 +113,20 @@ def _serve(shape: str, events: int, duplicates: float) -> None:
         duplicates=duplicates,
     )
     with Sandbox(events=[], pieces=list(generate(what))) as sandbox:
-        # What the peer with project secrets needs; this tap must not see two kinds of credentials.
-        secret = {"BENCHMARK_PROJECT_SECRET": sandbox.credentials.project_secret}
-        print(json.dumps({**sandbox.environment, **secret}), flush=True)
-        for _ in sys.stdin:
-            print(time.process_time(), flush=True)
+        port = urlsplit(sandbox.api_url).port
+        if port is None:
+            raise RuntimeError("the sandbox has no port")
+        with TlsGate(port) as gate:
+            more = {
+                # What the peer with project secrets needs; this tap must not see two kinds of
+                # credentials.
+                "BENCHMARK_PROJECT_SECRET": sandbox.credentials.project_secret,
+                # What the peer needs whose address of Mixpanel is fixed.
+                "BENCHMARK_GATE": json.dumps(gate.environment),
+            }
+            print(json.dumps({**sandbox.environment, **more}), flush=True)
+            for _ in sys.stdin:
+                print(time.process_time(), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
+import requests
+
+from benchmarks import routes
+from benchmarks.tls_gate import TlsGate
+from tap_mixpanel_export.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +52,55 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
     assert written in done.stdout
     picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - our own
     assert len(picture.findall("{*}rect")) == 1 + len(rows)
+
+
+@pytest.mark.slow
+def test_whole_ways_are_compared_and_one_that_loses_events_is_told(tmp_path, monkeypatch):
+    end_to_end = importlib.import_module("benchmarks.end_to_end")
+    monkeypatch.setattr(end_to_end, "CACHE", tmp_path)
+    every = routes.routes(frozenset({"duckdb", "records"}))
+    (whole,) = [route for route in every if route.key == "records"]
+
+    def lossy(folder, service):
+        ((shell, option, script, *more),) = whole.commands(folder, service)
+        # Of many events some are lost.
+        return [(shell, option, script.replace(">", "| head -n 100 >"), *more)]
+
+    every.append(replace(whole, key="lossy", title="a lossy one", commands=lossy))
+    lines = end_to_end.section(every, [500], 1, 60.0)
+    table, starts = (
+        [line for line in part if line.startswith("|")] for part in split(lines, "Start-up")
+    )
+    assert len(table) == len(starts) == 2 + 3
+    assert re.match(r"\| .* \| DuckDB \| 500 \| [\d.]+ \[", table[2])
+    assert re.match(r"\| .* \| JSON Lines \| 500 \| [\d.]+ \[", table[3])
+    assert re.search(r"\| 500 \| failed: \d\d events of 500", table[4])
+    assert "failed" not in "".join([*table[:4], *starts])
+    assert list((tmp_path / "routes").iterdir()) == []
+
+
+def split(lines, start):
+    (at,) = [number for number, line in enumerate(lines) if line.startswith(start)]
+    return lines[:at], lines[at:]
+
+
+def test_the_gate_shows_the_sandbox_as_the_host_that_is_asked_for():
+    with Sandbox() as sandbox, TlsGate(urlsplit(sandbox.api_url).port) as gate:
+        day = (sandbox.clock.now() - timedelta(days=2)).date().isoformat()
+        account = sandbox.credentials
+        for _ in range(2):
+            response = requests.get(
+                # As ingestr writes it.
+                "https://data.mixpanel.com/api/2.0/export/",
+                params={"from_date": day, "to_date": day, "project_id": account.project_id},
+                auth=(account.service_account_username, account.service_account_secret),
+                proxies={"https": gate.environment["HTTPS_PROXY"]},
+                verify=gate.environment["SSL_CERT_FILE"],
+                timeout=30,
+            )
+            assert response.status_code == 200
+            assert len(response.content.splitlines()) > 50
+        assert [request.status for request in sandbox.requests] == [200, 200]
 
 
 def test_a_run_is_measured(measure):

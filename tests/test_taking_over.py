@@ -36,7 +36,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS = ["2026-11-16", "2026-11-17", "2026-11-18"]
 FOLDER = ROOT / "examples" / "taking-over"
 RUN_TAP = ROOT / "benchmarks" / "peers" / "run_tap_mixpanel.py"
-RUN_SOURCE = ROOT / "tests" / "run_source_mixpanel.py"
+RUN_SOURCE = ROOT / "benchmarks" / "peers" / "run_source_mixpanel.py"
 # Of their columns those that the recipes read, those that loaders add, and some more.
 KEPT = {
     *("event", "time", "distinct_id", "mp_processing_time_ms", "mp_lib", "mp_country_code"),

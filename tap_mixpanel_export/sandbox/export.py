@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
 
 API_PATH = "/api/2.0"
-_EXPORT_PATH = f"{API_PATH}/export"
+# Mixpanel takes the address with a slash at its end, too, as its older documentation writes it.
+_EXPORT_PATHS = frozenset({f"{API_PATH}/export", f"{API_PATH}/export/"})
 # Smaller bodies are sent as they are, whatever the client accepts.
 _MOST_PLAIN_BYTES = 1400
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -178,7 +179,7 @@ class Export:
 
 
 def _parameters(request: Request, query: str, entry: LoggedRequest) -> dict[str, str]:
-    if entry.path != _EXPORT_PATH:
+    if entry.path not in _EXPORT_PATHS:
         raise ApiError(HTTPStatus.NOT_FOUND, "Not found")
     if request.method != "GET" or request.headers.get("Content-Length", "0") != "0":
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET without a body is allowed")

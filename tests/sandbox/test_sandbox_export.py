@@ -159,6 +159,20 @@ def test_other_paths_and_methods_are_refused(sample):
         assert answer.headers["Connection"] == "close"
 
 
+def test_the_path_may_end_in_a_slash(sample):
+    # As Mixpanel's older documentation and some clients write it.
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = (sample.credentials.project_secret, "")
+        day = {"from_date": "2026-11-18", "to_date": "2026-11-18"}
+        bodies = {
+            session.get(f"{sample.api_url}/{path}", params=day, timeout=20).content
+            for path in ("export", "export/")
+        }
+    assert len(bodies) == 1
+    assert bodies.pop().count(b"\n") > 50
+
+
 def test_filters(sample, fetch, lines_of):
     lines = sample.visible()
     named = {b"Search", b"Signed up"}
