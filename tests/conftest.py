@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import processes
 import pytest
@@ -53,6 +53,42 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """A local S3, one for all tests of a process."""
+    from local_s3 import local_s3  # noqa: PLC0415 - takes a second, and few tests need it
+
+    with local_s3() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(s3_address: str) -> Iterator[Any]:
+    """A client of a local S3 that is empty."""
+    from local_s3 import empty_s3  # noqa: PLC0415 - as above
+
+    with empty_s3(s3_address) as client:
+        yield client
+
+
+@pytest.fixture
+def s3_everywhere(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same, with an environment that leads everybody to it."""
+    from local_s3 import KEYS, REGION  # noqa: PLC0415 - as above
+    from s3fs import S3FileSystem  # noqa: PLC0415 - as above
+
+    settings = {
+        "aws_endpoint_url": s3.meta.endpoint_url,
+        "aws_default_region": REGION,
+        **KEYS,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name.upper(), value)
+    # One that is kept would go on with the server of another test.
+    S3FileSystem.clear_instance_cache()
+    return s3
 
 
 @pytest.fixture(autouse=True)

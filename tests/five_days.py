@@ -14,7 +14,14 @@ NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 FIRST = date(2026, 3, 11)
 # One window a day, the last one today.
 WINDOWS = {"first": FIRST, "middle": FIRST + 2 * DAY, "last": NOW.date()}
-EACH_WINDOW = pytest.mark.parametrize("day", WINDOWS.values(), ids=WINDOWS)
+# The middle one tells most; the others are left to the whole suite.
+EACH_WINDOW = pytest.mark.parametrize(
+    "day",
+    [
+        pytest.param(day, id=name, marks=[] if name == "middle" else [pytest.mark.slow])
+        for name, day in WINDOWS.items()
+    ],
+)
 
 
 def five_days():

@@ -60,6 +60,7 @@ FAILING = {
 PLACES = ["distinct_id", "__filter__", "new", "alias", "flattened"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "place"),
     [*((one, "new") for one in FAILING), *((next(iter(FAILING)), place) for place in PLACES)],
@@ -97,6 +98,7 @@ def test_what_json_cannot_hold_is_one_sentence(sandbox):
     assert "an expression gives what JSON cannot hold" in str(got.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--test"]])
 def test_the_command_says_one_sentence(sandbox, tmp_path, monkeypatch, arguments):
     monkeypatch.setenv("TAP_MIXPANEL_EXPORT_LOGLEVEL", "DEBUG")
@@ -216,6 +218,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 @settings(max_examples=200, deadline=None)
 def test_any_value_of_stream_maps_is_taken_or_refused(maps):

@@ -39,6 +39,7 @@ def extractor() -> dict[str, Any]:
     return only
 
 
+@pytest.mark.slow
 def test_the_files_are_what_tap_and_mapper_say(told):
     generated = hub.files(told, about("map_mixpanel_xdm"))
     assert {name: (HUB / name).read_text() for name in generated} == generated, "run python -m docs"
@@ -91,6 +92,7 @@ def test_the_linter_of_the_hub_is_content(name):
     assert [str(problem) for problem in problems] == []
 
 
+@pytest.mark.slow
 def test_the_mapper_is_one_of_the_hub():
     mapper = yaml.safe_load((HUB / "map-mixpanel-xdm.yml").read_text())
     assert list(mapper) == sorted(mapper)
@@ -156,6 +158,7 @@ def test_secrets_are_passwords_and_dates_are_dates(definition):
     assert kinds["start_date"] == kinds["end_date"] == "date_iso8601"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PROJECT_FILES, ids=lambda path: path.parent.name)
 def test_project_files_are_valid_for_meltano(path):
     done = subprocess.run(

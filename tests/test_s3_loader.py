@@ -7,11 +7,10 @@ import json
 import subprocess
 from datetime import datetime, timezone
 
-import boto3
 import pytest
 from event_truth import Row, expected_rows, instant_of, parse
 from meltano_project import BIN, environment
-from moto.server import ThreadedMotoServer
+from one_environment import make_environment
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
@@ -22,52 +21,43 @@ PACKAGE = "plinxore-target-s3==0.1.7"
 KEYS = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
 
 
-def test_every_event_arrives_in_s3_once(tmp_path):
-    for command in (
-        ["venv", "--python", BIN / "python", tmp_path / "venv"],
-        ["pip", "install", "--python", tmp_path / "venv" / "bin" / "python", PACKAGE],
-    ):
-        subprocess.run([BIN / "uv", "--quiet", *command], check=True, env=environment())
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = f"http://{host}:{port}"
-        storage = boto3.client("s3", endpoint_url=address, region_name="us-east-1", **KEYS)
-        storage.create_bucket(Bucket="lake")
-        where = {"aws_region": "us-east-1", "aws_bucket": "lake", "aws_endpoint_override": address}
-        config = {
-            "format": {"format_type": "jsonl"},
-            "cloud_provider": {"cloud_provider_type": "aws", "aws": {**KEYS, **where}},
-            "prefix": "mixpanel",
-        }
-        (tmp_path / "config.json").write_text(json.dumps(config))
-        with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
-            exported = subprocess.run(
-                [BIN / "tap-mixpanel-export", "--config=ENV"],
-                check=True,
-                env=environment(
-                    sandbox,
-                    TAP_MIXPANEL_EXPORT_START_DATE="2026-11-13",
-                    TAP_MIXPANEL_EXPORT_PROPERTIES_FORMAT="string",
-                ),
-                stdout=subprocess.PIPE,
-            ).stdout
-            truth = expected_rows(sandbox.visible())
-        subprocess.run(
-            [tmp_path / "venv" / "bin" / "target-s3", "--config", tmp_path / "config.json"],
+def test_every_event_arrives_in_s3_once(tmp_path, s3):
+    python = make_environment(tmp_path, PACKAGE)
+    s3.create_bucket(Bucket="lake")
+    where = {
+        "aws_region": "us-east-1",
+        "aws_bucket": "lake",
+        "aws_endpoint_override": s3.meta.endpoint_url,
+    }
+    config = {
+        "format": {"format_type": "jsonl"},
+        "cloud_provider": {"cloud_provider_type": "aws", "aws": {**KEYS, **where}},
+        "prefix": "mixpanel",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
+        exported = subprocess.run(
+            [BIN / "tap-mixpanel-export", "--config=ENV"],
             check=True,
-            input=exported,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-        )
-        rows = []
-        for entry in storage.list_objects_v2(Bucket="lake", Prefix="mixpanel/events/")["Contents"]:
-            content = storage.get_object(Bucket="lake", Key=entry["Key"])["Body"].read()
-            rows += [json.loads(line) for line in gzip.decompress(content).split(b"\n") if line]
-        storage.close()
-    finally:
-        server.stop()
+            env=environment(
+                sandbox,
+                TAP_MIXPANEL_EXPORT_START_DATE="2026-11-13",
+                TAP_MIXPANEL_EXPORT_PROPERTIES_FORMAT="string",
+            ),
+            stdout=subprocess.PIPE,
+        ).stdout
+        truth = expected_rows(sandbox.visible())
+    subprocess.run(
+        [python.parent / "target-s3", "--config", tmp_path / "config.json"],
+        check=True,
+        input=exported,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+    )
+    rows = []
+    for entry in s3.list_objects_v2(Bucket="lake", Prefix="mixpanel/events/")["Contents"]:
+        content = s3.get_object(Bucket="lake", Key=entry["Key"])["Body"].read()
+        rows += [json.loads(line) for line in gzip.decompress(content).split(b"\n") if line]
     assert len(rows) == len(truth)
     assert {
         row["event_id"]: Row(

@@ -104,6 +104,7 @@ def run(sandbox, state=None, **settings):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
 def test_runs_that_succeed_tell_nothing(sandbox, told, credentials):
     first = run(sandbox, **credentials)
@@ -123,6 +124,7 @@ def test_runs_that_meet_faults_tell_nothing(sandbox, told):
     assert_tells_nothing(told())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["another", "401 of the service"])
 @pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
 def test_credentials_that_are_refused_are_not_told(sandbox, told, credentials, wrong):
@@ -136,6 +138,7 @@ def test_credentials_that_are_refused_are_not_told(sandbox, told, credentials, w
     assert_tells_nothing(told(), got.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 418, 429, 500])
 def test_what_the_service_says_of_an_error_is_not_passed_on(sandbox, told, status):
     sandbox.add_faults(Fault("status", status=status, text=f"wrong: {MARK}", times=5))
@@ -143,6 +146,7 @@ def test_what_the_service_says_of_an_error_is_not_passed_on(sandbox, told, statu
     assert_tells_nothing(told(), got.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", MALFORMED, ids=range(len(MALFORMED)))
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
 def test_malformed_lines_are_not_told(sandbox, told, tmp_path, line, kept):

@@ -169,6 +169,7 @@ VALUES = st.recursive(
 NAMES = st.sampled_from(sorted(TapMixpanelExport._whole_schema()["properties"]))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_any_value_in_a_file_is_taken_or_refused_by_name(values):
@@ -179,6 +180,7 @@ def test_any_value_in_a_file_is_taken_or_refused_by_name(values):
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(NAMES, TEXTS | VALUES.map(json.dumps), min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_any_value_in_the_environment_is_taken_or_refused_by_name(values):
@@ -207,6 +209,7 @@ def assert_taken_or_refused(make, values):
         assert "MARK-7x" not in told.getvalue()
 
 
+@pytest.mark.slow
 def test_all_is_refused_at_once_whatever_its_kind_and_before_any_request(tmp_path):
     with Sandbox([], clock=SandboxClock.fixed(NOW)) as sandbox:
         done = run_command(
@@ -302,6 +305,7 @@ def test_variables_of_meltano_and_the_sdk_are_no_settings(caplog, monkeypatch):
     assert "WARNING" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_log_level_that_is_none_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv(f"{PREFIX}LOGLEVEL", "loud")
     with Sandbox([], clock=SandboxClock.fixed(NOW)) as sandbox:
@@ -345,6 +349,7 @@ def test_what_names_no_day_is_refused(text):
         read_instant(text, UTC, is_end=False)
 
 
+@pytest.mark.slow
 @given(st.text() | st.from_regex(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?"))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_a_date_or_is_refused(text):
@@ -423,6 +428,7 @@ def test_a_folder_that_is_not_there_yet_is_not_made_by_the_check(name, tmp_path)
 # --- a setting that the SDK reads and does not declare --------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_full_table_activates_its_version(tmp_path):
     event = Event.at(NOW - timedelta(hours=1), "Sign up")
     catalog = {"streams": [{"stream": "events", "replication_method": "FULL_TABLE"}]}

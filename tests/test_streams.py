@@ -179,6 +179,7 @@ def test_what_is_inside_properties_can_be_deselected(small, way):
         assert record["properties"]["distinct_id"] == "u1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "path", [("$city",), ("cart", "total"), ("nothing", "such"), ("a", "b", "c")]

@@ -215,8 +215,8 @@ def test_silence_is_told_with_its_setting(start, monkeypatch):
 def test_a_slow_answer_is_waited_for_as_long_as_bytes_come(start, monkeypatch):
     # The whole answer takes longer than the timeout.
     slow_reads(monkeypatch, 2)
-    sandbox = start(Fault("drip", seconds=0.01), events=EVENTS[:200])
-    assert lines_of(exported(endpoint_of(sandbox, timeout=15))) == sorted(sandbox.visible())
+    sandbox = start(Fault("drip", seconds=0.01), events=EVENTS)
+    assert lines_of(exported(endpoint_of(sandbox, timeout=30))) == sorted(sandbox.visible())
 
 
 def test_nobody_listens(start):

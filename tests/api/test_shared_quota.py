@@ -13,7 +13,6 @@ from contextlib import closing
 from datetime import datetime, timezone
 from uuid import uuid4
 
-import fsspec
 import processes
 import pytest
 from fake_time import HOUR, START, FakeTime, assert_never_more_than, send_times
@@ -21,8 +20,6 @@ from five_days import five_days, run
 from harness import truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota import open_quota
@@ -319,30 +316,10 @@ def test_eight_processes_with_clocks_five_seconds_apart_two_of_them_killed(tmp_p
     assert_within_the_limits(log, 30, hour)
 
 
-@pytest.fixture
-def s3(monkeypatch):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    # One that is kept would go on with the server of another test.
-    S3FileSystem.clear_instance_cache()
-    fsspec.filesystem("s3").mkdir("quota")
-    yield
-    server.stop()
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("s3")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-def test_processes_on_an_object_store(tmp_path, time):
+def test_processes_on_an_object_store(tmp_path, time, s3_everywhere):
+    s3_everywhere.create_bucket(Bucket="quota")
     log, hour = tmp_path / "log", 3.0
     runs = [start("s3://quota/ours", log, ahead, 6, hour) for ahead in (-2.5, 2.5, 0)]
     for process in runs:

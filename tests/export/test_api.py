@@ -59,6 +59,7 @@ def as_held(rows):
     return {key: (row.event_name, row.instant, row.properties) for key, row in rows.items()}
 
 
+@pytest.mark.slow
 def test_reads_what_the_tap_would_write(sandbox) -> None:
     with export_of(sandbox).read() as reader:
         table = reader.read_all()
@@ -69,6 +70,7 @@ def test_reads_what_the_tap_would_write(sandbox) -> None:
     assert reader.state["bookmarks"]["events"]["replication_key_value"].startswith("2026-01-20")
 
 
+@pytest.mark.slow
 def test_goes_on_from_its_own_state_and_from_the_taps(sandbox) -> None:
     reader = export_of(sandbox).read()
     first = held(reader.read_all())
@@ -113,6 +115,7 @@ def rows_before(sandbox, instant):
     return [{"event_id": key} for key, row in truth(sandbox).items() if row.instant < until]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [1, 3, 30])
 def test_windows_are_read_one_by_one(sandbox, days) -> None:
     export = export_of(sandbox)
@@ -126,6 +129,7 @@ def test_windows_are_read_one_by_one(sandbox, days) -> None:
     assert len(sandbox.requests) == len(windows)
 
 
+@pytest.mark.slow
 def test_a_day_is_read_in_parts(sandbox) -> None:
     export = export_of(sandbox)
     windows = export.plan(splits_per_day=3, now=NOW)
@@ -139,6 +143,7 @@ def test_a_day_is_read_in_parts(sandbox) -> None:
     assert len(truth(sandbox)) <= total <= copies
 
 
+@pytest.mark.slow
 def test_a_window_that_fails_is_read_in_halves() -> None:
     with Sandbox(
         clock=SandboxClock.fixed(NOW), faults=[Fault("status", day=date(2026, 1, 16), times=3)]
@@ -216,6 +221,7 @@ def test_a_reader_that_is_left_early_leaves_nothing(sandbox) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "download"]
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, tap_mixpanel_export as t; assert 'Export' in dir(t); t.Window; "
@@ -260,6 +266,7 @@ def test_plans_refuse_what_cannot_be(sandbox) -> None:
             export_of(sandbox).plan(**arguments)
 
 
+@pytest.mark.slow
 def test_a_legacy_project_has_the_same_days() -> None:
     zone = "America/Los_Angeles"
     with Sandbox(clock=SandboxClock.fixed(NOW), timezone=zone) as sandbox:

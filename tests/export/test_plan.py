@@ -126,6 +126,7 @@ def test_an_incremental_run_is_planned_proof_and_all(plan, shop):
     assert "filter_proof" in state["bookmarks"]["events"]
 
 
+@pytest.mark.slow
 def test_a_run_with_sweeps_is_planned(plan):
     events = [Event.at(NOW - n * DAY, insert_id=f"{n}") for n in range(1500)]
     with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:

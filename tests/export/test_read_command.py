@@ -72,6 +72,7 @@ def refuse(sandbox):
     sandbox.add_faults(Fault("status", status=401, day=BAD_DAY, times=None))
 
 
+@pytest.mark.slow
 def test_a_file_is_there_when_it_is_complete(sandbox, config, tmp_path) -> None:
     target = tmp_path / "events.parquet"
     refuse(sandbox)
@@ -92,6 +93,7 @@ def test_a_file_is_there_when_it_is_complete(sandbox, config, tmp_path) -> None:
     assert 0 < len(keys([more])) < len(keys([target])) / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_day", [False, True])
 def test_a_folder_goes_on_behind_its_complete_files(sandbox, config, tmp_path, by_day) -> None:
     folder = tmp_path / "raw"
@@ -127,6 +129,7 @@ def test_a_folder_goes_on_behind_its_complete_files(sandbox, config, tmp_path, b
         assert after[0].name == "events-2026-01-14-2026-01-14-1.parquet"
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_swept_away(sandbox, config, tmp_path) -> None:
     folder = tmp_path / "raw"
     folder.mkdir()

@@ -68,6 +68,7 @@ def days_of(path):
     return {row["timestamp"].date() for row in rows_of([path])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "others",
     [

@@ -9,15 +9,11 @@ import signal
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 
-import boto3
-import moto.backends
 import pyarrow.parquet as pq
 import pytest
 from commands import command, start, tap_config
 from fixtures_unit import tap_output
 from harness import truth, wait_for
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 from singer_sdk.helpers._batch import StorageTarget
 
 from tap_mixpanel_export.errors import OutputError
@@ -140,23 +136,9 @@ def test_a_run_that_is_ended_leaves_complete_files_only(tmp_path, encoding):
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    # The service's memory is the process's.
-    moto.backends.get_backend("s3").reset()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    # One that is kept would go on with the server of another test.
-    S3FileSystem.clear_instance_cache()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="events-bucket")
-    yield client
-    client.close()
-    server.stop()
+def bucket(s3_everywhere):
+    s3_everywhere.create_bucket(Bucket="events-bucket")
+    return s3_everywhere
 
 
 def ids_of_parquet(contents):

@@ -204,6 +204,7 @@ def test_nesting_has_a_bound_that_no_version_of_python_sets(kind):
         assert caught.value.reason is Malformed.NOT_JSON
 
 
+@pytest.mark.slow
 @given(st.lists(values, max_size=3).map(lambda items: f"[{','.join(items)}]"), blanks)
 @settings(max_examples=100, deadline=None)
 def test_items_of_are_those_of_json(text, blank):

@@ -68,6 +68,7 @@ def expected(tree, removed, hashed, path=()):
     return kept
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(names, trees, max_size=4),
     st.sets(paths, max_size=2),
@@ -135,6 +136,7 @@ SPECIAL = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(SPECIAL | names, trees, max_size=5),
     st.sets(SPECIAL | st.sampled_from(["a", "$email"]), max_size=2),

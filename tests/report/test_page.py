@@ -11,9 +11,6 @@ from browser import ARGUMENTS, CHROMIUM, document, failed
 
 from tap_mixpanel_export.report.page import render
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-playwright = pytest.importorskip("playwright.sync_api")
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
@@ -36,6 +33,8 @@ IMAGES = Path(__file__).parents[2] / "docs" / "pages" / "images"
 
 @pytest.fixture(scope="module")
 def browser():
+    # Takes half a second, and the tests of this file alone need it.
+    playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -138,6 +137,7 @@ def test_draws_ten_years_by_week_or_month_and_lists_each_day(show) -> None:
 )
 def test_is_accessible_and_fits(show, runs, width, scheme) -> None:
     page = show(*runs, width=width, scheme=scheme)
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     results = axe.Axe().run(page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:200]) for v in results if v["impact"] != "minor"] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

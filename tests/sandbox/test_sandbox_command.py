@@ -74,6 +74,7 @@ def test_generated_events_and_limits(tmp_path):
     assert [json.loads(line)["lines"] for line in free.stdout.splitlines()] == [500] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "code"),
     [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
@@ -129,6 +130,7 @@ def test_a_hangup_that_is_ignored_from_the_start_ends_nothing():
     assert process.wait() == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_without_a_command_it_serves_until_interrupted(number):
     process = start([*SANDBOX, "--hostile"], stdout=subprocess.PIPE, text=True)

@@ -278,6 +278,7 @@ def test_a_bomb_is_small_on_the_wire(faulty, raw):
     assert size == 200 * 1024 * 1024 + len(whole(sandbox))
 
 
+@pytest.mark.slow
 def test_empty_lines_are_many_and_cost_nothing(faulty, raw):
     sandbox = faulty(Fault("empty_lines", lines=20_000_001), events=EVENTS)
     body, error = raw(sandbox)
@@ -323,7 +324,7 @@ def test_split_event(faulty, fetch, lines):
 @pytest.mark.parametrize(
     "kind", ["malformed_line", "no_event", "no_properties", "no_time", "invalid_utf8"]
 )
-@pytest.mark.parametrize("lines", [1, 5, 1000])
+@pytest.mark.parametrize("lines", [1, pytest.param(1000, marks=pytest.mark.slow)])
 def test_lines_that_do_not_belong(faulty, fetch, kind, lines):
     sandbox = faulty(Fault(kind, lines=lines))
     got = fetch(sandbox).content.split(b"\n")[:-1]

@@ -109,6 +109,7 @@ CHOICES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(CHOICES, CHOICES)
 @settings(max_examples=100, deadline=None)
 def test_fingerprints_differ_exactly_when_other_events_are_asked_for(one, other):

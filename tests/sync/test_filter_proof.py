@@ -72,6 +72,7 @@ def test_nothing_is_lost_whatever_the_filter_does(sandbox, mode):
         assert lost(sandbox, runs) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", STAMP_MODES)
 def test_nothing_is_lost_whatever_the_stamps_say(sandbox, mode):
     sandbox.behaviour = Behaviour(stamps=mode)
@@ -158,6 +159,7 @@ def test_a_proof_is_renewed_when_it_is_old_or_of_another_filter(sandbox):
     assert asked_both_ways(before)
 
 
+@pytest.mark.slow
 def test_a_proof_of_the_future_or_that_cannot_be_read_is_none(sandbox):
     _, second = first_runs(sandbox)
     for proof in ({"at": "2099-01-01T00:00:00+00:00", "of": "x"}, {"at": 5}, "yes", None):
@@ -221,6 +223,7 @@ def digest_of(events):
     return digest
 
 
+@pytest.mark.slow
 @given(lines, lines, st.randoms())
 @settings(max_examples=200, deadline=None)
 def test_a_filter_is_proven_only_by_answers_that_hold_the_same(first, second, random):

@@ -115,6 +115,7 @@ def test_a_state_of_ours_or_none_is_taken_as_it_is(state):
     assert taken.program is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -132,6 +133,7 @@ def test_a_state_file_that_is_none_says_what_to_do(sandbox, tmp_path, text, word
     assert sandbox.requests == []
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_list_of_airbytes(sandbox, tmp_path):
     state = tmp_path / "mine.json"
     state.write_text(json.dumps([COHORTS, STREAM_STATE]))

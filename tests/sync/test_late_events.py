@@ -272,6 +272,7 @@ def test_an_end_in_the_middle_of_a_day_leaves_the_rest_to_the_next_run(sandbox, 
     assert first.ids + second.ids == truth(sandbox)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["2026-03-15T18:00:00Z", "2026-03-15", "2026-03-17"])
 @pytest.mark.parametrize("late_event_at", [NOW + timedelta(hours=2), NOW + timedelta(hours=7)])
 def test_an_end_on_the_bookmarks_own_day_is_not_passed_by_the_state(
@@ -316,6 +317,7 @@ def test_an_end_at_the_bookmark_moves_the_watermark_and_loses_nothing(sandbox, c
     assert again.keys() <= {record["event_id"] for record in second.records}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows_done", range(4))
 def test_a_run_that_ends_within_the_lookback_is_repeated_from_its_start(
     sandbox, clock, windows_done

@@ -146,6 +146,7 @@ def bookmarks(draw):
     )
 
 
+@pytest.mark.slow
 @given(bookmarks(), st.sampled_from(["UTC", "America/Los_Angeles", "Asia/Kolkata"]))
 @settings(max_examples=100, deadline=None)
 def test_what_is_written_is_read(bookmark, name):

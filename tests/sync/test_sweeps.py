@@ -146,6 +146,7 @@ def proven(sandbox, **settings):
     return second.state()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["nothing", "half", "nothing_by_turns", "refused", "failing"])
 def test_a_sweep_that_lies_loses_nothing(mode):
     """What is known of the days swept must be in the answer."""
@@ -168,6 +169,7 @@ def test_a_sweep_that_lies_loses_nothing(mode):
     assert {f"late {n}" for n in range(5)} <= written
 
 
+@pytest.mark.slow
 def test_a_sweep_that_fails_is_a_warning_and_keeps_its_watermark(sandbox, caplog):
     state = proven(sandbox, **FROM)
     sandbox.add([late(LONG_AGO + 5 * DAY, sandbox.clock.now() - HOUR, "late")])
@@ -198,6 +200,7 @@ def test_a_sweep_does_not_wait_for_the_quota_of_others(sandbox):
     assert [r.status for r in sweeps_of(sandbox.requests[asked:], date(2026, 3, 10))] == [429]
 
 
+@pytest.mark.slow
 def test_wide_sweeps_that_are_refused_are_asked_in_halves(sandbox):
     state = proven(sandbox, **FROM)
     sandbox.add([late(LONG_AGO + 5 * DAY, sandbox.clock.now() - HOUR, "late")])
@@ -224,6 +227,7 @@ def test_sweeps_leave_the_last_tenth_of_the_hour_alone(sandbox):
     assert len(set(marks)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_after", range(1500, 12_000, 1500))
 def test_a_run_that_is_killed_in_mid_sweep_keeps_what_was_swept(sandbox, kill_after):
     state = proven(sandbox, **FROM)
@@ -286,6 +290,7 @@ class TestEarlierStart:
         records = [record["insert_id"] for record in second.records]
         assert records[-1] == "new"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kill_after", [3_000, 10_000, 20_000, 40_000])
     def test_a_backfill_that_is_killed_goes_on_where_it_ended(self, sandbox, kill_after):
         later = {"start_date": (NOW - 20 * DAY).date().isoformat()}
@@ -344,6 +349,7 @@ def histories(draw):
     return watermarks, plan, now
 
 
+@pytest.mark.slow
 @given(histories())
 @settings(max_examples=200, deadline=None)
 def test_a_sweep_takes_the_oldest_first_and_all_that_is_due(history):
@@ -380,6 +386,7 @@ def test_compact_watermarks_are_never_later_than_the_full_ones(history, most):
             assert blurred.of(day) <= min(mark for mark in around if mark is not None)
 
 
+@pytest.mark.slow
 @given(histories(), days, st.none() | days, ages)
 @settings(max_examples=200, deadline=None)
 def test_raising_watermarks_changes_the_days_named_and_no_others(history, first, last, age):
@@ -397,6 +404,7 @@ def test_raising_watermarks_changes_the_days_named_and_no_others(history, first,
             assert after == before
 
 
+@pytest.mark.slow
 def test_days_without_known_events_are_swept_a_day_at_a_time(sandbox):
     """No answer of the look-back can be looked at: the filter is held to what is known first."""
     settings = {"filter_proof_days": 90, "max_window_days": 1, **FROM}

@@ -193,6 +193,7 @@ def finished_runs(draw):
     return span, now, windows
 
 
+@pytest.mark.slow
 @given(finished_runs())
 @settings(max_examples=150, deadline=None)
 def test_days_are_asked_for_once_in_order_and_no_wider_than_allowed(run):
@@ -217,6 +218,7 @@ def test_days_are_asked_for_once_in_order_and_no_wider_than_allowed(run):
         )
 
 
+@pytest.mark.slow
 @given(finished_runs())
 @settings(max_examples=100, deadline=None)
 def test_the_end_of_a_window_is_where_the_next_one_begins(run):

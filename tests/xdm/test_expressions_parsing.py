@@ -226,6 +226,7 @@ def branches(nodes):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.recursive(LEAVES, branches, max_leaves=12))
 def test_printing_and_parsing_gives_the_same_tree(tree):

@@ -10,15 +10,13 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 
-import boto3
-import moto.backends
 import pytest
 import yaml
 from commands import command, tap_config
 from harness import truth
 from jsonschema import Draft202012Validator, FormatChecker
-from meltano_project import BIN, environment
-from moto.server import ThreadedMotoServer
+from meltano_project import environment
+from one_environment import make_environment
 from readme import read
 
 from tap_mixpanel_export.sandbox import Sandbox
@@ -51,31 +49,8 @@ def shown() -> dict:
 
 @pytest.fixture(scope="module")
 def loader(tmp_path_factory):
-    venv = tmp_path_factory.mktemp("landing") / "venv"
-    for arguments in (
-        ["venv", "--python", BIN / "python", venv],
-        ["pip", "install", "--python", venv / "bin" / "python", shown()["pip_url"]],
-    ):
-        subprocess.run([BIN / "uv", "--quiet", *arguments], check=True, env=environment())
-    return venv / "bin" / shown()["executable"]
-
-
-@pytest.fixture
-def s3():
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    server.stop()
-    moto.backends.get_backend("s3").reset()
+    python = make_environment(tmp_path_factory.mktemp("landing"), shown()["pip_url"])
+    return python.parent / shown()["executable"]
 
 
 def objects(s3) -> dict[str, bytes]:
@@ -132,6 +107,7 @@ def check_files(files: dict[str, bytes], sandbox: Sandbox) -> None:
 
 
 def test_files_are_what_the_platform_takes_and_are_never_written_over(loader, s3, tmp_path):
+    s3.create_bucket(Bucket=BUCKET)
     with Sandbox() as sandbox:
         load(sandbox, loader, s3, tmp_path, max_batch_size=1000)
         first = objects(s3)

@@ -327,6 +327,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(st.sampled_from(FIELDS), json_values)
 def test_what_comes_out_is_of_the_fields_type_or_refused(field, value):
