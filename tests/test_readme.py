@@ -232,6 +232,7 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         *columns,
         *STATE_KEYS,
         "event_id",
+        "lookback_from",
         "TAP_MIXPANEL_EXPORT_PROJECT_ID",
         "TAP_MIXPANEL_EXPORT_QUOTA_FILE",
         # Of the examples for Airflow and Dagster.
@@ -253,6 +254,7 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         "validate_records",
         "aws_endpoint_override",
         "cloud_provider",
+        "engine_type",
         "max_batch_size",
         "batch_size",
         # Of dbt.

@@ -28,7 +28,7 @@ pytestmark = [
 
 HERE = Path(__file__).parent
 PACKAGES = (
-    *(f"{ROOT}[dlt]", "tzdata", "pymysql==1.2.4"),
+    *(f"{ROOT}[dlt]", "tzdata", "pymysql"),
     "dlt[deltalake,filesystem,pyiceberg,sqlalchemy]==1.31.0",
 )
 
@@ -67,7 +67,7 @@ def test_dlt_merges_every_event_once(python, kind, tmp_path):
 
     def load(sandbox: Sandbox) -> None:
         run(
-            HERE / "dlt_programs" / f"{name}.py",
+            ROOT / "examples" / "dlt" / f"{name}.py",
             **sandbox.environment,
             # As if on another machine each time: the state comes from the destination.
             DLT_DATA_DIR=str(tmp_path / next(runs)),
