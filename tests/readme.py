@@ -203,8 +203,8 @@ class Follower:
             last = json.loads(told.splitlines()[-1])
             assert last["type"] == "STATE"
             before, after = document["bookmarks"]["events"], last["value"]["bookmarks"]["events"]
-            # A proof of another project is none.
-            assert after.keys() == before.keys() - {"filter_proof"}
+            # A proof of another project is none, nor is what was certain before it.
+            assert after.keys() == before.keys() - {"filter_proof", "certain"}
             # Read as instants, and gone on from.
             moved = ("replication_key_value", "processed_before")
             assert all(after[name] > before[name] for name in moved)

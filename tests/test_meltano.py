@@ -53,6 +53,7 @@ class Story:
         rows: What `output/events.jsonl` held then.
         xdm_fields: Rows of a run through `xdm-fields`.
         experience_events: Rows of a run through `mixpanel-to-xdm`.
+        first_log: What the first run told.
     """
 
     project: MeltanoProject
@@ -60,6 +61,7 @@ class Story:
     rows: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     xdm_fields: list[dict[str, Any]]
     experience_events: list[dict[str, Any]]
+    first_log: str
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def story(clone) -> Story:
     events = clone / "output" / "events.jsonl"
     clock = SandboxClock.fixed(NOON)
     with Sandbox(clock=clock) as sandbox:
-        project.run("run", TAP, "target-jsonl", sandbox=sandbox)
+        first_log = project.run("run", TAP, "target-jsonl", sandbox=sandbox).stdout
         first, rows_first = expected_rows(sandbox.visible()), load(events)
 
         clock.advance(timedelta(days=2))
@@ -95,7 +97,14 @@ def story(clone) -> Story:
         (rows_first, rows_later),
         load(events),
         load(clone / "output" / "mixpanel_experience_events.jsonl"),
+        first_log,
     )
+
+
+def test_the_first_run_warns_of_nothing(story):
+    told = [line for line in story.first_log.splitlines() if f" {TAP} " in line]
+    assert any("events written" in line for line in told)
+    assert [line for line in told if "[info" not in line] == []
 
 
 def test_the_first_run_writes_every_event_once(story):
@@ -156,7 +165,7 @@ def test_the_state_is_small_and_has_both_marks(story):
 
 def test_a_test_of_the_settings_costs_one_query(story):
     """As Meltano does it: it ends a run at its first record."""
-    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
+    with Sandbox() as sandbox:
         since = {"TAP_MIXPANEL_EXPORT_START_DATE": "2022-01-01"}
         project = MeltanoProject(story.project.root, since)
         told = project.run("config", "test", TAP, sandbox=sandbox).stdout

@@ -48,6 +48,8 @@ STATE_KEYS = {
     "exported_from",
     "watermarks",
     "filter_proof",
+    "certain",
+    "lookback_from",
     "known_stamps",
 }
 

@@ -69,12 +69,11 @@ ODDITIES = (
         "Item Sold",
         {"item_id": None, "item_name": "", "item_price": {"amount": 1}, "$import": "on"},
     ),
-    Oddity("Item Sold", {"item_id": True, "item_name": 1.0, "item_price": "", "$import": "maybe"}),
+    Oddity("Item Sold", {"item_id": True, "item_name": 1.0, "item_price": "", "$import": "No"}),
     Oddity(
-        "Item Sold", {"item_id": [], "item_name": {}, "item_price": Verbatim("1e5"), "$import": 1}
+        "Item Sold", {"item_id": [], "item_name": {}, "item_price": Verbatim("1e5"), "$import": "y"}
     ),
-    Oddity("Timestamp as text", {"$mp_api_timestamp_ms": "1602611312000"}),
-    Oddity("Timestamp as no number", {"$mp_api_timestamp_ms": "12 o'clock", "$mp_api_endpoint": 7}),
+    Oddity("Timestamp as text", {"$mp_api_timestamp_ms": "1602611312000", "$mp_api_endpoint": 7}),
     # Numbers.
     Oddity("Numbers", {"above 2^53": 9007199254740993, "lowest": -9223372036854775808}),
     Oddity(
@@ -161,8 +160,11 @@ HOSTILE = (
         "Beyond 64 bits",
         {"item_id": Verbatim("12345678901234567890"), "item_price": Verbatim("1e400")},
     ),
+    Oddity("Item Sold", {"$import": "maybe"}),
+    Oddity("Item Sold", {"$import": 1}),
+    Oddity("Timestamp as no number", {"$mp_api_timestamp_ms": "12 o'clock"}),
 )
-"""What JSON's grammar allows and some real loaders refuse."""
+"""What JSON's grammar allows and some real loaders refuse, and what fits no column's type."""
 
 NULL_BYTES = (Oddity("Null byte", {"text": "a\u0000b"}),)
 """What PostgreSQL can't store."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from harness import run_tap
 
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 from tap_mixpanel_export.sandbox.dataset import SampleData
@@ -101,6 +103,19 @@ def test_the_oddities_are_all_there_each_day(events):
     widths = [len(json.loads(event.line())["properties"]) for event in events]
     assert max(widths) == 255
     assert 150_000 < max(len(event.line()) for event in events) < 1_000_000
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_a_run_is_warned_of_values_that_fit_no_column_only_when_asked_for(hostile, caplog):
+    """The first command that a newcomer tries warns of nothing."""
+    with Sandbox(clock=SandboxClock.fixed(NOW), hostile=hostile) as sandbox:
+        got = run_tap(sandbox)
+    assert len(got.records) > 2000
+    warned = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    if not hostile:
+        assert warned == []
+    for column in ("import", "mp_api_timestamp_ms"):
+        assert any(f"column {column} " in text for text in warned) is hostile
 
 
 @pytest.mark.parametrize("hostile", [False, True])
