@@ -72,4 +72,4 @@ def test_no_secret_is_in_plans_pages_errors_or_event_logs(spark, tmp_path, event
     assert api_url in shown["event logs"]
     (secret,) = (name for name in CREDENTIALS if name.endswith("_SECRET"))
     assert secret in shown["event logs"]
-    assert secret in shown["/environment/"]
+    assert secret in shown[f"{rest}/environment"]
