@@ -14,7 +14,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import processes
+import pytest
 from harness import config_for, wait_for
+
+from tap_mixpanel_export.termination import SIGNALS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +32,8 @@ PROGRAMS = {
     "mixpanel-export": "mixpanel_export",
     "mixpanel-sandbox": "mixpanel_sandbox",
 }
+
+by_signal = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 
 
 def command(program: str, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from commands import PROGRAMS, command, start, tap_config, unread, wait_until_blocked
+from commands import PROGRAMS, by_signal, command, start, tap_config, unread, wait_until_blocked
 from harness import Run, truth, wait_for
 
-from tap_mixpanel_export import termination
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
-from tap_mixpanel_export.termination import SIGNALS, WholeMessage, end_in_order
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 CLOSED = "stdout was closed by the program that reads it; the run ends"
-by_signal = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +26,6 @@ def sandbox():
     ]
     with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def _keep_handlers():
-    hook = sys.unraisablehook
-    # Under `nohup` one of them is ignored, and would stay so.
-    handlers = {
-        number: signal.signal(number, signal.SIG_DFL) for number in (*SIGNALS, signal.SIGALRM)
-    }
-    yield
-    sys.unraisablehook = hook
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    termination._state.__init__()
 
 
 def shell(program, *arguments, redirect="", folder):
@@ -180,71 +161,6 @@ def test_under_nohup_a_run_outlives_its_terminal(sandbox, tmp_path):
         output, _ = process.communicate()
     assert process.returncode == 0
     assert Run(output).ids == truth(sandbox)
-
-
-@pytest.mark.usefixtures("_keep_handlers")
-@by_signal
-def test_between_messages_a_signal_ends_the_work_at_once(number):
-    end_in_order()
-    with pytest.raises(SystemExit) as caught:
-        signal.raise_signal(number)
-    assert caught.value.code == 128 + number
-
-
-def write_message(*steps):
-    with WholeMessage():
-        for step in steps:
-            step()
-
-
-@pytest.mark.usefixtures("_keep_handlers")
-def test_a_signal_waits_for_the_end_of_the_message():
-    end_in_order()
-    written = []
-    with pytest.raises(SystemExit) as caught:
-        write_message(lambda: signal.raise_signal(signal.SIGTERM), lambda: written.append("all"))
-    assert caught.value.code == 143
-    assert written == ["all"]
-
-
-@pytest.mark.usefixtures("_keep_handlers")
-def test_a_signal_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(termination, "_MESSAGE_SECONDS", 0.01)
-    end_in_order()
-    with pytest.raises(SystemExit) as caught:
-        write_message(lambda: signal.raise_signal(signal.SIGINT), signal.pause)
-    assert caught.value.code == 130
-
-
-class OnTheSpotError(Exception):
-    pass
-
-
-@pytest.mark.usefixtures("_keep_handlers")
-@pytest.mark.parametrize("again", ["a second signal", "tidying up that does not end"])
-def test_what_does_not_end_in_order_ends_on_the_spot(monkeypatch, again):
-    def leave(code):
-        raise OnTheSpotError(code)
-
-    monkeypatch.setattr(os, "_exit", leave)
-    monkeypatch.setattr(termination, "_TIDY_SECONDS", 0.01)
-    end_in_order()
-    with pytest.raises(SystemExit):
-        signal.raise_signal(signal.SIGTERM)
-    wait = signal.pause if again != "a second signal" else lambda: signal.raise_signal(2)
-    with pytest.raises(OnTheSpotError, match="143"):
-        wait()
-
-
-def fail():
-    raise OSError("full")
-
-
-@pytest.mark.usefixtures("_keep_handlers")
-def test_a_write_that_fails_is_told_although_a_signal_waits():
-    end_in_order()
-    with pytest.raises(OSError, match="full"):
-        write_message(lambda: signal.raise_signal(signal.SIGTERM), fail)
 
 
 # --- descriptors -------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
+"""What a line of the export becomes."""
+
 from __future__ import annotations
 
 import json
-from datetime import timezone
 from decimal import Decimal
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -10,62 +11,21 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from json_texts import LAYOUTS, objects_of, strings, values
+from record_makers import (
+    COLUMNS,
+    NAMES,
+    Maker,
+    column,
+    contracts_event_id,
+    line_of,
+    maker,
+    record_of,
+)
 
-from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.records.event_filter import EventFilter, Skip
 from tap_mixpanel_export.records.parsing import NotAnEventError
-from tap_mixpanel_export.records.records import Record, RecordMaker
-from tap_mixpanel_export.timezones import Instants
-from tap_mixpanel_export.xdm.mapping.columns import Column
-from tap_mixpanel_export.xdm.schema.field import XdmField, XdmType
-
-COLUMNS, _ = load_columns({})
-BEFORE = "$distinct_id_before_identity"
-NAMES = [
-    "distinct_id",
-    "event_name",
-    "import",
-    "insert_id",
-    "item_id",
-    "item_name",
-    "item_price",
-    "mp_api_endpoint",
-    "mp_api_timestamp_ms",
-    "mp_processing_time_ms",
-    "time",
-]
-
-
-class Maker(RecordMaker):
-    """Makes a record as an answer does: at once, or value by value when that is not possible."""
-
-    def __call__(self, line):
-        block = self.make_block(line)
-        if block is None:
-            return self.make_line(line)
-        for key, at, processed in zip(block.keys, block.instants, block.processed, strict=True):
-            return Record(block.encoded, key, at, processed)
-        ((reason, count),) = block.skipped.items()
-        assert count == 1
-        return reason
-
-
-def maker(columns=COLUMNS, zone=timezone.utc, *, milliseconds=False, **arguments):
-    return Maker(columns, Instants(zone, milliseconds=milliseconds), **arguments)
-
-
-def line_of(properties, name='"Signed up"'):
-    """A line of JSON texts."""
-    members = ",".join(f"{json.dumps(key)}:{text}" for key, text in properties.items())
-    return f'{{"event":{name},"properties":{{{members}}}}}'.encode()
-
-
-def record_of(line, **arguments):
-    return json.loads(maker(**arguments)(line).encoded, parse_float=Decimal)
-
-
-def column(name, kind, *path):
-    return Column(name, path or (name,), path or (name,), XdmField(kind))
+from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.xdm.schema.field import XdmType
 
 
 def test_the_columns_are_those_of_the_built_in_mapping():
@@ -121,51 +81,6 @@ def test_a_whole_event():
     assert record.encoded.count(b"\n") == 1
 
 
-def plain(text):
-    """The contract's "a string as is, anything else as its JSON text"."""
-    value = json.loads(text) if text.startswith('"') else text
-    return value.encode("utf-8", "surrogatepass")
-
-
-def contracts_event_id(name, properties):
-    insert_id = properties.get("$insert_id", "null")
-    text = line_of(properties).split(b'"properties":', 1)[1][:-1]
-    last = sha256(text).hexdigest() if insert_id in {"null", '""'} else insert_id
-    before_merge = properties.get("$distinct_id_before_identity", "null")
-    distinct_id = properties.get("distinct_id", '""')
-    if before_merge not in {"null", '""'}:
-        distinct_id = before_merge
-    parts = [name, properties["time"], distinct_id, last]
-    return sha256(b"|".join(plain(part) for part in parts)).hexdigest()
-
-
-@pytest.mark.slow
-@given(
-    strings,
-    st.integers(-(10**10), 10**11).map(str),
-    st.none() | values,
-    st.none() | values | st.sampled_from(['""', "null", '"\\u0061"', '" "', "[]", "0", "false"]),
-    st.dictionaries(
-        st.sampled_from(
-            ["insert_id", "x", "$distinct_id", "distinct_id_before_identity"]
-            + 3 * ["$distinct_id_before_identity"]
-        ),
-        values | strings | st.sampled_from(['""', "null", '"u0"']),
-    ),
-)
-@settings(max_examples=200, deadline=None)
-def test_the_event_id_is_the_contracts(name, time, distinct_id, insert_id, others):
-    properties = {"time": time, "distinct_id": distinct_id, "$insert_id": insert_id, **others}
-    properties = {key: text for key, text in properties.items() if text is not None}
-    expected = contracts_event_id(name, properties)
-    record = maker()(line_of(properties, name))
-    assert json.loads(record.encoded)["event_id"] == expected
-    if insert_id in {None, "null", '""'}:
-        assert record.key is None
-    else:
-        assert record.key == bytes.fromhex(expected)
-
-
 @pytest.mark.slow
 @given(
     strings | values,
@@ -207,38 +122,6 @@ def test_the_fast_path_and_the_slow_path_make_the_same_record(name, properties, 
     assert record[1:] == expected[1:]
     assert record.encoded.endswith(expected.encoded.split(b',"properties":{', 1)[1])
     assert quick.conversion_warnings == slow.conversion_warnings
-
-
-@pytest.mark.parametrize(
-    ("properties", "identity"),
-    [
-        ({"distinct_id": '"u1"', "$insert_id": '"i"'}, b"Signed up|1|u1|i"),
-        ({"distinct_id": '""', "$insert_id": '"i"'}, b"Signed up|1||i"),
-        ({"$insert_id": '"i"'}, b"Signed up|1||i"),
-        ({"distinct_id": "null", "$insert_id": '"i"'}, b"Signed up|1|null|i"),
-        ({"distinct_id": "1.0", "$insert_id": "77"}, b"Signed up|1|1.0|77"),
-        ({"distinct_id": '"\\u00f8"', "$insert_id": '"i"'}, b"Signed up|1|\xc3\xb8|i"),
-        ({"distinct_id": '"u1"', BEFORE: '"u0"', "$insert_id": '"i"'}, b"Signed up|1|u0|i"),
-        ({BEFORE: '"u0"', "$insert_id": '"i"'}, b"Signed up|1|u0|i"),
-        ({"distinct_id": '"u1"', BEFORE: "1.0", "$insert_id": '"i"'}, b"Signed up|1|1.0|i"),
-        ({"distinct_id": '"u1"', BEFORE: '""', "$insert_id": '"i"'}, b"Signed up|1|u1|i"),
-        ({"distinct_id": '"u1"', BEFORE: "null", "$insert_id": '"i"'}, b"Signed up|1|u1|i"),
-        # A customer's property of the plain name is no identity.
-        ({"$insert_id": '"i"', "insert_id": '"mine"'}, b"Signed up|1||i"),
-    ],
-)
-def test_what_the_event_id_is_made_of(properties, identity):
-    record = record_of(line_of({"time": "1", **properties}))
-    assert record["event_id"] == sha256(identity).hexdigest()
-
-
-@pytest.mark.parametrize("insert_id", [None, '""', "null"])
-def test_without_an_insert_id_the_properties_stand_in_its_place(insert_id):
-    text = '{"time":1,"x":1.0}' if insert_id is None else f'{{"time":1,"$insert_id":{insert_id}}}'
-    record = maker()(f'{{"event":"a","properties":{text}}}'.encode())
-    stand_in = sha256(text.encode()).hexdigest()
-    assert json.loads(record.encoded)["event_id"] == sha256(f"a|1||{stand_in}".encode()).hexdigest()
-    assert record.key is None
 
 
 @pytest.mark.slow

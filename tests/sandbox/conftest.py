@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from faulty_sandboxes import EVENTS
 
-from tap_mixpanel_export.sandbox import SandboxClock
+from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_mixpanel_export.sandbox import Sandbox
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 
@@ -65,3 +65,45 @@ def lines_of(body: bytes) -> list[bytes]:
 @pytest.fixture(name="lines_of")
 def lines_of_fixture() -> Callable[[bytes], list[bytes]]:
     return lines_of
+
+
+@pytest.fixture
+def faulty(clock):
+    """Return a running sandbox with the faults given; all are stopped in the end."""
+    running = []
+
+    def start(*faults, events=EVENTS):
+        sandbox = Sandbox(events, clock=clock, faults=faults)
+        sandbox.start()
+        running.append(sandbox)
+        return sandbox
+
+    yield start
+    for sandbox in running:
+        sandbox.stop()
+
+
+@pytest.fixture
+def raw():
+    """Return the body as it is on the wire, and what went wrong with reading it."""
+
+    def get(sandbox):
+        known = sandbox.credentials
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(
+                f"{sandbox.api_url}/export",
+                params={"from_date": "2026-11-01", "to_date": "2026-11-20"},
+                auth=(known.project_secret, ""),
+                stream=True,
+                timeout=20,
+            )
+            received = b""
+            try:
+                for chunk in answer.raw.stream(4096, decode_content=False):
+                    received += chunk
+            except Exception as error:  # noqa: BLE001 - which one is the question
+                return received, error
+            return received, None
+
+    return get

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from rich.console import Console
 from xdm_samples import (
     SIGN_UP,
-    Files,
     attribute,
     field_group,
     line,
@@ -27,11 +26,6 @@ from tap_mixpanel_export.xdm.cli import event_source
 from tap_mixpanel_export.xdm.cli.commands import main
 
 RAW_EVENT = {"event": "Sign up", "properties": {"time": 1, "plan": "gold", "n": 1.50}}
-
-
-@pytest.fixture
-def files(tmp_path):
-    return Files(tmp_path)
 
 
 @pytest.fixture

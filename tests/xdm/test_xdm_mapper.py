@@ -1,9 +1,10 @@
+"""What becomes of events in the mapper."""
+
 from __future__ import annotations
 
 import io
 import json
 import logging
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,14 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
-from processes import start
+from mapper_runs import LONG, TEXT, Output, config_of, listen, mapped
 from singer_sdk.exceptions import ConfigValidationError
 from xdm_samples import (
     SIGN_UP,
     STATE,
-    Files,
     attribute,
-    field_group,
     line,
     mapping_set,
     raw,
@@ -26,54 +25,9 @@ from xdm_samples import (
     schema_message,
 )
 
-from tap_mixpanel_export.xdm.errors import MapperRunError
 from tap_mixpanel_export.xdm.mapper.mapper import XdmMapper
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
 from tap_mixpanel_export.xdm.mapping.mapping_set import source_text
-
-TEXT = {"type": "string"}
-LONG = {"type": "integer", "meta:xdmType": "long"}
-
-
-@pytest.fixture
-def files(tmp_path):
-    return Files(tmp_path)
-
-
-class Output:
-    """Stands for standard output while a mapper listens."""
-
-    def __init__(self):
-        self.buffer = io.BytesIO()
-
-
-def listen(messages, config=None) -> list[dict]:
-    """Run a mapper over messages (dictionaries, or lines as they are) and decode its output."""
-    text = "".join((m if isinstance(m, str) else raw(m)) + "\n" for m in messages)
-    output = Output()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
-        XdmMapper(config=dict(config or {})).listen(
-            io.BytesIO(text.encode("utf-8", "surrogatepass"))
-        )
-    return [json.loads(text) for text in output.buffer.getvalue().splitlines()]
-
-
-def records(messages) -> list[dict]:
-    return [message["record"] for message in messages if message["type"] == "RECORD"]
-
-
-def mapped(record: dict | str, config=None, schema=None) -> dict:
-    message = record if isinstance(record, str) else record_message(record)
-    [found] = records(listen([schema or schema_message(), message], config))
-    return found
-
-
-def config_of(files: Files, lines, fields) -> dict[str, str]:
-    return {
-        "mapping_file": files.write("mapping.json", mapping_set(*lines)),
-        "field_group_file": files.write("group.json", field_group(**fields)),
-    }
 
 
 def test_the_sign_up_event_becomes_exactly_this():
@@ -298,68 +252,6 @@ def test_a_lone_surrogate_does_not_stop_a_run():
     assert mapped(line)["_extconndev"]["distinct_id"] == "a\ufffdb\\ud800 \U0001f600"
 
 
-def test_values_that_do_not_fit_are_counted_by_field_and_summed_up_once(caplog):
-    bad = record_message({**SIGN_UP, "time": "secret-value", "import": 5})
-    with caplog.at_level(logging.DEBUG):
-        out = records(listen([schema_message(), bad, bad]))
-    assert "time" not in out[0]["_extconndev"]
-    assert "import" not in out[0]["_extconndev"]
-    [summary] = [r.getMessage() for r in caplog.records if "MAPPER-3700-400" in r.getMessage()]
-    assert "_extconndev.time: 2" in summary
-    assert "_extconndev.import: 2" in summary
-    assert "secret-value" not in caplog.text
-
-
-def test_without_a_diagnostics_dir_a_rejected_row_fails_the_run():
-    with pytest.raises(MapperRunError, match=r"INGEST-1555-400: .* required field timestamp"):
-        listen([schema_message(), record_message({**SIGN_UP, "timestamp": None})])
-
-
-def test_with_a_diagnostics_dir_rejected_rows_are_kept(tmp_path, caplog):
-    config = {"diagnostics_dir": str(tmp_path / "new" / "d"), "error_threshold_percent": 50}
-    bad = {**SIGN_UP, "event_id": ""}
-    with caplog.at_level(logging.INFO):
-        out = listen(
-            [schema_message(), record_message(SIGN_UP), record_message(bad), STATE], config
-        )
-    assert [message["type"] for message in out] == ["SCHEMA", "RECORD", "STATE"]
-    [file] = (tmp_path / "new" / "d").iterdir()
-    assert json.loads(file.read_text()) == {
-        "code": "INGEST-1555-400",
-        "field": "_id",
-        "record": bad,
-    }
-    assert "1 records were rejected (INGEST-1555-400 _id: 1)" in caplog.text
-
-
-def test_too_many_rejected_rows_fail_the_run(tmp_path):
-    config = {"diagnostics_dir": str(tmp_path), "error_threshold_percent": 49}
-    bad = record_message({**SIGN_UP, "event_id": None})
-    with pytest.raises(MapperRunError, match=r"1 of 2 records were rejected"):
-        listen([schema_message(), record_message(SIGN_UP), bad], config)
-
-
-def test_no_state_passes_when_most_of_many_rows_were_rejected(tmp_path):
-    bad = record_message({**SIGN_UP, "event_id": None})
-    output = Output()
-    text = "\n".join([raw(schema_message()), *[raw(bad)] * 1000, raw(STATE)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_mixpanel_export.xdm.mapper.messages.sys.stdout", output)
-        mapper = XdmMapper(config={"diagnostics_dir": str(tmp_path)})
-        with pytest.raises(MapperRunError):
-            mapper.listen(io.BytesIO(text.encode()))
-    assert b"STATE" not in output.buffer.getvalue()
-
-
-def test_required_fields_inside_of_objects_count_too(files):
-    cart = {"type": "object", "required": ["id"], "properties": {"id": TEXT, "n": LONG}}
-    lines = [attribute("data.n", "_extconndev.cart.n"), attribute("data.i", "_extconndev.cart.id")]
-    config = config_of(files, lines, {"cart": cart})
-    assert "_extconndev" not in mapped({**SIGN_UP, "properties": {}}, config)
-    with pytest.raises(MapperRunError, match=r"required field _extconndev\.cart\.id"):
-        listen([schema_message(), record_message({**SIGN_UP, "properties": {"n": 1}})], config)
-
-
 def test_the_mapping_set_of_adobes_source_alone_gives_complete_records(files):
     eleven = load_mapping().mapping_set.form.mappings[:11]
     config = {"mapping_file": files.write("eleven.json", mapping_set(*eleven))}
@@ -379,196 +271,5 @@ def test_the_sdks_hooks_map_plain_messages_too():
     assert version.version == 3
 
 
-def run(*arguments: str, stdin: str = "", env=None) -> subprocess.CompletedProcess[str]:
-    program = "from tap_mixpanel_export.__main__ import map_mixpanel_xdm; map_mixpanel_xdm()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-    )
-
-
-@pytest.mark.slow
-def test_bad_settings_end_with_all_problems_and_no_traceback(files, tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    settings_file = files.write(
-        "config.json",
-        {
-            "mapping_file": files.write(
-                "m.json", mapping_set(attribute("data.a", "_extconndev.a"))
-            ),
-            "error_threshold_percent": 101,
-            "diagnostics_dir": str(blocked),
-        },
-    )
-    result = run("--config", settings_file, stdin=raw(schema_message()) + "\n")
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "Traceback" not in result.stderr
-    for part in ("error_threshold_percent: must", "diagnostics_dir: ", "mapping 1 (_extconndev.a)"):
-        assert part in result.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stdin", "part"),
-    [
-        ("hello\n", "Line 1 of the input is no Singer message"),
-        ('{"type": "NEWS"}\n', "unknown type 'NEWS'"),
-        (raw(record_message(SIGN_UP)) + "\n", "came before its SCHEMA"),
-        (
-            raw(schema_message())
-            + '\n{"type": "BATCH", "stream": "events", "encoding": {}, "manifest": []}\n',
-            "Remove batch_config",
-        ),
-    ],
-)
-def test_bad_input_ends_with_a_message_and_no_traceback(stdin, part):
-    result = run(stdin=stdin)
-    assert result.returncode == 1
-    assert part in result.stderr
-    assert "Traceback" not in result.stderr
-    assert "u1" not in result.stderr
-
-
-@pytest.mark.slow
-def test_a_missing_config_file_ends_with_a_message():
-    result = run("--config", "none.json")
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert "none.json" in result.stderr
-
-
-@pytest.mark.slow
-def test_the_input_option_and_the_environment_work(tmp_path):
-    file = tmp_path / "in.singer"
-    file.write_text(raw(schema_message()) + "\n" + raw(record_message(SIGN_UP)) + "\n")
-    import os  # noqa: PLC0415
-
-    env = {**os.environ, "MAP_MIXPANEL_XDM_ERROR_THRESHOLD_PERCENT": "7.5"}
-    result = run("--config=ENV", "--input", str(file), env=env)
-    assert result.returncode == 0, result.stderr
-    assert len(result.stdout.splitlines()) == 2
-    env["MAP_MIXPANEL_XDM_ERROR_THRESHOLD_PERCENT"] = "many"
-    assert "'many' is not of type 'number'" in run("--config=ENV", env=env).stderr
-
-
-@pytest.mark.slow
-def test_a_target_that_stops_reading_ends_the_run_without_a_traceback(tmp_path):
-    file = tmp_path / "in.singer"
-    lines = [raw(schema_message()), *[raw(record_message(SIGN_UP))] * 2000]
-    file.write_text("\n".join(lines) + "\n")
-    program = "from tap_mixpanel_export.__main__ import map_mixpanel_xdm; map_mixpanel_xdm()"
-    with file.open() as stdin:
-        process = start(
-            [sys.executable, "-c", program],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    process.stdout.close()
-    errors = process.stderr.read()
-    assert process.wait(timeout=60) == 1
-    assert "stdout was closed by the program that reads it" in errors
-    assert "Traceback" not in errors
-
-
 def test_the_sample_files_are_where_packages_find_them():
     assert Path(sys.modules["tap_mixpanel_export.xdm"].__file__).parent.joinpath("data").is_dir()
-
-
-DEEP = "[" * 400 + "]" * 400
-DIGITS = "9" * 5000
-
-
-def poisoned(properties: str, properties_format="object") -> str:
-    """A RECORD whose properties have this JSON text; the columns but for the keys are null."""
-    record = {**dict.fromkeys(SIGN_UP), "event_id": "ab" * 32, "timestamp": "2022-05-16T18:20:00Z"}
-    message = raw(record_message({**record, "properties": "@"}))
-    text = properties if properties_format == "object" else json.dumps(properties)
-    return message.replace('"@"', text)
-
-
-@pytest.mark.parametrize("properties_format", ["object", "string"])
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (r'"a\ud800b"', {"text": "a\ufffdb", "computed": "a\ufffdb!"}),
-        (DIGITS, {"text": DIGITS}),
-        (f"-{DIGITS}", {"text": f"-{DIGITS}"}),
-        ("1e999999999", {"text": "1e999999999"}),
-        (DEEP, {"text": DEEP}),
-        (f"[{DIGITS}]", {"text": f"[{DIGITS}]", "list": [DIGITS]}),
-        ('{"a": ' * 120 + "1" + "}" * 120, {"text": '{"a": ' * 120 + "1" + "}" * 120}),
-    ],
-)
-def test_poison_in_one_property_costs_no_more_than_that_value(
-    files, value, expected, properties_format, caplog
-):
-    lines = [
-        attribute("data.poison", "_extconndev.text"),
-        attribute("data.poison", "_extconndev.long"),
-        attribute("data.poison", "_extconndev.number"),
-        attribute("data.poison", "_extconndev.list"),
-        line("EXPRESSION", "concat(data.poison, '!')", "_extconndev.computed"),
-        line("EXPRESSION", "data.poison + 1", "_extconndev.sum"),
-        line("EXPRESSION", "to_string(data.properties)", "_extconndev.all"),
-        attribute("data.city", "_extconndev.city"),
-    ]
-    number = {"type": "number"}
-    fields = {"text": TEXT, "long": LONG, "number": number, "computed": TEXT, "sum": number}
-    fields |= {"list": {"type": "array", "items": TEXT}, "all": TEXT, "city": TEXT}
-    config = config_of(files, lines, fields)
-    message = poisoned(f'{{"poison": {value}, "city": "Oslo"}}', properties_format)
-    with caplog.at_level(logging.WARNING):
-        [found] = records(listen([schema_message(), message, STATE], config))
-    found["_extconndev"].pop("all", None)
-    assert found["_extconndev"] == {**expected, "city": "Oslo"}
-    assert "MAPPER-3700-400" in caplog.text
-    assert "999" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        poisoned(f'{{"a": {"[" * 100_000 + "]" * 100_000}}}'),
-        poisoned('{"a": ' * 600 + "1" + "}" * 600),
-        poisoned('{"a": 1', "string"),
-        poisoned("1"),
-    ],
-    ids=["lists", "objects", "cut", "number"],
-)
-def test_records_that_cannot_be_read_are_rejected_and_the_run_goes_on(files, tmp_path, message):
-    config = config_of(files, [attribute("data.a", "_extconndev.a")], {"a": TEXT})
-    config |= {"diagnostics_dir": str(tmp_path / "d"), "error_threshold_percent": 60}
-    out = listen([schema_message(), message, record_message(SIGN_UP), STATE], config)
-    assert len(records(out)) in {1, 2}
-    assert out[-1]["type"] == "STATE"
-    if len(records(out)) == 1:
-        [file] = (tmp_path / "d").iterdir()
-        kept = json.loads(file.read_text())
-        assert kept == {"code": "UNREADABLE", "field": None, "text": message + "\n"}
-        with pytest.raises(
-            MapperRunError, match=r"UNREADABLE: a record is rejected, cannot be read\. Set diag"
-        ):
-            listen([schema_message(), message], {**config, "diagnostics_dir": None})
-
-
-@pytest.mark.timeout(60)
-def test_no_pattern_of_a_mapping_holds_the_mapper(files, caplog):
-    lines = [
-        line("EXPRESSION", "matches_regex(data.a, '(x+x+)+y')", "_extconndev.matches"),
-        attribute("data.a", "_extconndev.checked"),
-    ]
-    fields = {
-        "matches": {"type": "boolean"},
-        "checked": {"type": "string", "pattern": "^(([a-z])+.)+[A-Z]([a-z])+$"},
-    }
-    record = {**SIGN_UP, "properties": {"a": "x" * 50_000}}
-    config = config_of(files, lines, fields)
-    assert mapped(record, config)["_extconndev"] == {"matches": False}
-    assert "_extconndev.checked: 1" in caplog.text

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from xdm_samples import Files, attribute, field_group, line, mapping_set
+from xdm_samples import attribute, field_group, line, mapping_set
 
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import bind, load_mapping, with_required_lines
@@ -10,11 +10,6 @@ from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
 from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 TEXT = {"type": "string"}
-
-
-@pytest.fixture
-def files(tmp_path):
-    return Files(tmp_path)
 
 
 def test_the_built_in_mapping_gives_the_eleven_columns_typed_bounded_and_nullable():

@@ -5,7 +5,7 @@ import logging
 import pytest
 import yaml
 from singer_sdk.mapper import PluginMapper
-from xdm_samples import SIGN_UP, Files, attribute, line, schema_message
+from xdm_samples import SIGN_UP, attribute, line, schema_message
 
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
@@ -31,11 +31,6 @@ stream_maps:
     __key_properties__: []
     __else__: __NULL__
 """
-
-
-@pytest.fixture
-def files(tmp_path):
-    return Files(tmp_path)
 
 
 def run(mapping, record):
