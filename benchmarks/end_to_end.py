@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import CACHE, FailedError, Spread, child_environment, run
-from benchmarks.routes import DATABASE, EXPLANATION, NOT_MEASURED
+from benchmarks.routes import DATABASE, EXPLANATION, MOST_OF_THE_SLOW, NOT_MEASURED
 from benchmarks.service import DAY, DataSet, Service
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def measure(
     out: set[str] = set()
     for size in (_FEW, *sorted(sizes)):
         courses[size] = {}
-        left = [route for route in routes if route.key not in out]
+        left = [
+            route
+            for route in routes
+            if route.key not in out and (size <= MOST_OF_THE_SLOW or not route.is_slow)
+        ]
         with Service(DataSet("wide", size)) as service:
             truth = _events(service.environment, "service", DAY.isoformat())
             if size == _FEW:

@@ -29,14 +29,18 @@ Wide events of one day, into a file or a table. After each run the events that a
 compared with those that are served, by number and `$insert_id`. CPU is that of all processes of the
 way, and `events per CPU s` counts the start-up of each; the next column does not."""
 
+MOST_OF_THE_SLOW = 10_000
+"""Events: more of them take minutes a run."""
+
 NOT_MEASURED = """\
 Not measured: ingestr into DuckDB, whose driver it fetches from a server of its own when it runs,
 and its later versions (1.1.76 was looked at), whose package on PyPI fetches the program from
 GitHub; dlt, which has no source for Mixpanel, neither in its package nor among its verified
 sources.
 
-Airbyte's source runs without its throttle of one query a minute. What ingestr merges otherwise is
-written anew (`--full-refresh`): its JSON Lines cannot be merged."""
+Airbyte's source runs without its throttle of one query a minute, and is given 10,000 events at
+most. What ingestr merges otherwise is written anew (`--full-refresh`): its JSON Lines cannot be
+merged."""
 """Why a reader does not find a way that she might look for."""
 
 _SOURCE_MIXPANEL = "airbyte-source-mixpanel==4.0.2"
@@ -55,6 +59,7 @@ class Route:
         id_path: Where an event's `$insert_id` stands there, see `check_events`.
         commands: The pipeline, given a folder to write into and the service's variables.
         environment: More variables, given the service's.
+        is_slow: Whether it is given few events only, at most `MOST_OF_THE_SLOW`.
     """
 
     key: str
@@ -63,6 +68,7 @@ class Route:
     id_path: str
     commands: Callable[[Path, Mapping[str, str]], list[Command]]
     environment: Callable[[Mapping[str, str]], dict[str, str]] = field(default=lambda _service: {})
+    is_slow: bool = False
 
 
 def routes(keys: frozenset[str] | None = None) -> list[Route]:
@@ -232,7 +238,9 @@ def _airbyte(key: str) -> Route:
         )
 
     title = "Airbyte's source-mixpanel 4.0.2, its messages in a file"
-    return Route(key, title, JSON_LINES, "record.data.insert_id", commands, _property_names)
+    return Route(
+        key, title, JSON_LINES, "record.data.insert_id", commands, _property_names, is_slow=True
+    )
 
 
 def _pyairbyte(key: str) -> Route:
@@ -250,7 +258,7 @@ def _pyairbyte(key: str) -> Route:
         quiet = {"DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
         return {**quiet, **_property_names(service)}
 
-    return Route(key, title, DATABASE, "main.export.insert_id", commands, environment)
+    return Route(key, title, DATABASE, "main.export.insert_id", commands, environment, is_slow=True)
 
 
 def _ingestr(key: str) -> Route:

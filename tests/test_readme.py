@@ -22,7 +22,7 @@ from docs.places import PAGES, README
 from tap_mixpanel_export.config import HOSTS
 from tap_mixpanel_export.config.unknown import OLD_SETTINGS
 from tap_mixpanel_export.records import duplicates as repeats
-from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 from tap_mixpanel_export.spark.options import OWN_OPTIONS
 from tap_mixpanel_export.sync import download
 from tap_mixpanel_export.sync.planner import Planner
@@ -40,6 +40,7 @@ UTC = timezone.utc
 # After the state that the README shows, so that time can go on from it.
 EVENING = datetime(2026, 11, 22, 20, tzinfo=UTC)
 TARGETS = ROOT / "tests" / "targets"
+SLICES = (2024, 2025)
 OWN_FILES = "https://github.com/tap-mixpanel-export/tap-mixpanel-export/blob/main/"
 STATE_KEYS = {
     "replication_key",
@@ -148,9 +149,16 @@ def test_install_works_with_meltano_and_without(tmp_path, loader):
 )
 def test_the_other_chapters_work(chapter, tmp_path):
     with Sandbox(clock=SandboxClock.fixed(EVENING)) as sandbox:
-        follow(chapter, folder=tmp_path, sandbox=sandbox)
+        # For the slices of "Beyond one machine".
+        sandbox.add([Event.at(datetime(year, 6, 1, tzinfo=UTC)) for year in SLICES])
+        done = follow(chapter, folder=tmp_path, sandbox=sandbox)
         statuses = {request.status for request in sandbox.requests}
     assert statuses == ({200} if chapter in {"Late events", "Beyond one machine"} else set())
+    if chapter == "Beyond one machine":
+        # Side by side, each with its own files.
+        for year in SLICES:
+            (row,) = json_lines(done.root / "output" / str(year) / "events.jsonl")
+            assert row["timestamp"].startswith(f"{year}-06-01T")
 
 
 def in_environments_of_their_own() -> str:
@@ -219,7 +227,7 @@ def test_a_chapter_has_one_place_only():
 def table(file: Path, heading: str) -> list[list[str]]:
     """Rows of the table of a file whose heading begins like this."""
     text = prose(file)
-    rows = re.search(rf"^\| {re.escape(heading)}.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    rows = re.search(rf"^\| {re.escape(heading)}.*\n\|[-:|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1].splitlines()]
 
 
@@ -351,6 +359,39 @@ def test_modules_named_as_the_way_of_an_event_exist():
     package = ROOT / "tap_mixpanel_export"
     for name in code(way):
         assert (package / f"{name}.py").exists() or (package / name).is_dir(), name
+
+
+def duration(seconds: float) -> str:
+    hour = 3600
+    if seconds < hour:
+        return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+    if seconds < 72 * hour:
+        return f"{seconds / hour:.1f} h"
+    return f"{seconds / 24 / hour:,.0f} days"
+
+
+def test_what_large_loads_take_follows_from_what_was_measured():
+    page = PAGES / "beyond-one-machine.md"
+    text = re.sub(r"\s+", " ", prose(page))
+    rate = int(re.search(r"a core takes: ([\d,]+) events", text)[1].replace(",", ""))
+    on_disk = int(re.search(r"on disk meanwhile, (\d+) bytes each", text)[1])
+    days = 3650
+    for row in table(page, "events a day"):
+        cells = [cell.strip("| ") for cell in row]
+        events, days_a_query, queries = (int(cell.replace(",", "")) for cell in cells[:3])
+        gigabytes = events * days_a_query * on_disk / 1e9
+        seconds = [max(queries * 60, days * events / rate / cores) for cores in (1, 16, 100)]
+        assert queries == -(-days // days_a_query)
+        assert cells[3:] == [
+            f"{queries / 60:.0f}",
+            duration(events * days_a_query / rate),
+            f"{gigabytes:,.{1 if gigabytes < 100 else 0}f} GB",
+            *map(duration, seconds),
+        ]
+    assert f"10 million events takes a core {duration(1e7 / rate)}." in text
+    results = (ROOT / "benchmarks" / "results.md").read_text()
+    (measured,) = re.findall(r"^\| the same, written as Parquet \| .*$", results, re.MULTILINE)
+    assert f"| {rate // 1000}," in measured
 
 
 def queries_of_five_years() -> int:
