@@ -59,14 +59,20 @@ def _version() -> Command:
 
 def _tap() -> Command:
     from tap_mixpanel_export.cli import plugin_command  # noqa: PLC0415 - see above
-    from tap_mixpanel_export.tap import TapMixpanelExport  # noqa: PLC0415 - see above
+    from tap_mixpanel_export.later_imports import imported_later  # noqa: PLC0415 - see above
+
+    with imported_later():
+        from tap_mixpanel_export.tap import TapMixpanelExport  # noqa: PLC0415 - see above
 
     return plugin_command(TapMixpanelExport)
 
 
 def _mapper() -> Command:
     from tap_mixpanel_export.cli import plugin_command  # noqa: PLC0415 - see above
-    from tap_mixpanel_export.xdm.mapper.mapper import XdmMapper  # noqa: PLC0415 - see above
+    from tap_mixpanel_export.later_imports import imported_later  # noqa: PLC0415 - see above
+
+    with imported_later():
+        from tap_mixpanel_export.xdm.mapper.mapper import XdmMapper  # noqa: PLC0415 - see above
 
     return plugin_command(XdmMapper)
 
