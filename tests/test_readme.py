@@ -14,7 +14,7 @@ import duckdb
 import pyarrow.dataset
 import pytest
 from meltano_project import BIN, ROOT, environment
-from readme import ELSEWHERE, Follower, blocks, prose, read
+from readme import ELSEWHERE, Block, Follower, blocks, prose, read
 
 from docs import places, tables
 from docs.about import about
@@ -42,6 +42,8 @@ EVENING = datetime(2026, 11, 22, 20, tzinfo=UTC)
 TARGETS = ROOT / "tests" / "targets"
 SLICES = (2024, 2025)
 OWN_FILES = "https://github.com/tap-mixpanel-export/tap-mixpanel-export/blob/main/"
+ASKING_THE_SERVICE = {"Late events", "Beyond one machine", "Without Singer"}
+OF_OTHER_ENVIRONMENTS = ("import dlt", "import pandas")
 STATE_KEYS = {
     "replication_key",
     "replication_key_value",
@@ -153,7 +155,7 @@ def test_the_other_chapters_work(chapter, tmp_path):
         sandbox.add([Event.at(datetime(year, 6, 1, tzinfo=UTC)) for year in SLICES])
         done = follow(chapter, folder=tmp_path, sandbox=sandbox)
         statuses = {request.status for request in sandbox.requests}
-    assert statuses == ({200} if chapter in {"Late events", "Beyond one machine"} else set())
+    assert statuses == ({200} if chapter in ASKING_THE_SERVICE else set())
     if chapter == "Beyond one machine":
         # Side by side, each with its own files.
         for year in SLICES:
@@ -163,9 +165,16 @@ def test_the_other_chapters_work(chapter, tmp_path):
 
 def in_environments_of_their_own() -> str:
     """What the tests of dlt, Spark, Airflow and Dagster execute, without indentation."""
-    files = [ROOT / "tests" / file for file in ("export/test_dlt.py", "spark/test_examples.py")]
+    own = ("export/test_dlt.py", "export/test_from_outside.py", "spark/test_examples.py")
+    files = [ROOT / "tests" / file for file in own]
     files += (ROOT / "examples").glob("*/*.py")
     return "\n".join(dedent(file.read_text()) for file in files)
+
+
+def runs_here(block: Block) -> bool:
+    """Whether a block is Python that the environment of the tests can execute."""
+    is_elsewhere = any(words in block.text for words in OF_OTHER_ENVIRONMENTS)
+    return block.language == "python" and block.chapter == "Without Singer" and not is_elsewhere
 
 
 @pytest.mark.slow
@@ -176,8 +185,7 @@ def test_python_of_the_chapter_without_singer_runs(tmp_path, monkeypatch):
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)
         for block in blocks():
-            is_own = block.language == "python" and block.chapter == "Without Singer"
-            if is_own and "import dlt" not in block.text:
+            if runs_here(block):
                 exec(block.text, names)  # noqa: S102 - the README's own
     total = names["new"].num_rows
     assert total > 1000
@@ -192,9 +200,10 @@ def test_no_block_is_of_a_kind_that_is_not_tested():
     executed = {"console", "yaml", "json"}
     for block in blocks():
         if block.language == "python":
-            # Those of this chapter run here; the others are of programs with own environments.
-            own = block.chapter == "Without Singer" and "import dlt" not in block.text
-            assert own or block.text.strip() in in_environments_of_their_own(), block.place
+            # The others are of programs with own environments.
+            assert runs_here(block) or block.text.strip() in in_environments_of_their_own(), (
+                block.place
+            )
         elif block.language in {"sql", "sh"}:
             # tests/test_targets.py runs these files.
             assert block.text.strip() in of_targets, block.place
@@ -241,8 +250,8 @@ def test_every_name_in_the_text_is_one_of_the_project(told):
         *XdmMapper.config_jsonschema["properties"],
         *columns,
         *STATE_KEYS,
-        "event_id",
         "lookback_from",
+        "event_id",
         "TAP_MIXPANEL_EXPORT_PROJECT_ID",
         "TAP_MIXPANEL_EXPORT_QUOTA_FILE",
         # Of the examples for Airflow and Dagster.

@@ -13,7 +13,7 @@ from tap_mixpanel_export.config.checks import (
 )
 from tap_mixpanel_export.config.run import prepare_run
 from tap_mixpanel_export.config.schema import json_schema
-from tap_mixpanel_export.config.unknown import ignored_settings
+from tap_mixpanel_export.config.unknown import ignored_settings, unread_settings
 from tap_mixpanel_export.config.values import complete, read_environment, read_texts, type_problems
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "read_environment",
     "read_texts",
     "type_problems",
+    "unread_settings",
     "writes_text",
 ]

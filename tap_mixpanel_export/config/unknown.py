@@ -50,20 +50,42 @@ def ignored_settings(
         if name not in properties:
             hint = _hint(name, properties)
             yield f"{printable(name)} is no setting of this tap, and ignored{hint}"
-    objects = tuple(name for name, one in properties.items() if "object" in one.get("type", ()))
-    for variable in sorted(os.environ):
-        name = variable.removeprefix(prefix).lower()
-        # Meltano's own begin with two underscores, and it has one for each member of an object.
-        if name == variable.lower() or name in _NO_SETTINGS or name.startswith(("_", *objects)):
-            continue
+    for variable, name in _variables(properties, prefix):
         if name not in properties:
             hint = _hint(name, properties)
             yield f"{printable(variable)} in the environment is no setting of this tap{hint}"
-        elif not reads_environment and name not in given and os.environ[variable]:
+    if not reads_environment:
+        yield from unread_settings(given, properties, prefix)
+
+
+def unread_settings(
+    given: Mapping[str, Any], properties: Mapping[str, Any], prefix: str
+) -> Iterator[str]:
+    """A sentence about each setting in the environment, where a command does not read that.
+
+    Args:
+        given: The settings that were given.
+        properties: JSON schema of each setting.
+        prefix: What the variables of settings begin with.
+    """
+    for variable, name in _variables(properties, prefix):
+        if name in properties and name not in given and os.environ[variable]:
             yield (
                 f"{variable} in the environment is not used: the settings come from --config "
                 "(add --config ENV to read both; in a Meltano project declare the setting)"
             )
+
+
+def _variables(properties: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """Variables with the prefix, and the settings that they would be."""
+    objects = tuple(name for name, one in properties.items() if "object" in one.get("type", ()))
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(prefix).lower()
+        # Meltano's own begin with two underscores, and it has one for each member of an object.
+        if name != variable.lower() and not (
+            name in _NO_SETTINGS or name.startswith(("_", *objects))
+        ):
+            yield variable, name
 
 
 def _hint(name: str, names: Iterable[str]) -> str:

@@ -47,7 +47,8 @@ class Export:
 
     Args:
         config: The settings, as in the tap's `config.json`.
-        columns: Names of the columns wanted besides `event_id` and `timestamp`; None for all.
+        columns: Names of the columns wanted besides `event_id` and `timestamp`; None for all. It
+            chooses among the columns that there are; the setting `columns` adds some.
         quota: Shared with other exports; None for the one that `quota_file` names. Whoever has
             opened it closes it.
         env: Whether settings that `config` does not have are read from the environment

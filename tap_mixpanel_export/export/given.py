@@ -13,6 +13,7 @@ from tap_mixpanel_export.config import (
     ignored_settings,
     json_schema,
     read_environment,
+    unread_settings,
 )
 from tap_mixpanel_export.errors import ExportError
 from tap_mixpanel_export.json_files import read_json
@@ -117,6 +118,11 @@ def check_given(given: Mapping[str, Any], *, reads_environment: bool) -> GivenSe
     settings, problems = check_all(complete(given, properties), schema, agent)
     notices = [*ignored, *(() if settings is None else settings.notices)]
     return GivenSettings(settings, problems, notices)
+
+
+def unread(given: Mapping[str, Any]) -> list[str]:
+    """Say of settings in the environment that a command line has not asked for it."""
+    return [*unread_settings(given, {**SDK_SETTINGS, **json_schema()["properties"]}, _PREFIX)]
 
 
 def read_state(path: str | None, zone: tzinfo) -> Bookmark | None:

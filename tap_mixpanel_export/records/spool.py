@@ -14,7 +14,6 @@ from tap_mixpanel_export.records.lines import whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -32,12 +31,7 @@ class WindowSpool(Protocol):
     def __enter__(self) -> Self:
         """Free the disk space in the end."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Free the disk space."""
 
     def close(self) -> None:
@@ -95,12 +89,7 @@ class TemporarySpool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

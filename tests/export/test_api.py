@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from event_truth import expected_rows, parse
-from harness import config_for
+from fixtures_unit import quick_taps
+from harness import config_for, hasty
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +26,9 @@ from tap_mixpanel_export.errors import ExportError, SettingsError, StateError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 
 pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.dataset")
+duckdb = pytest.importorskip("duckdb")
+polars = pytest.importorskip("polars")
 
 NOW = datetime(2026, 1, 20, 12, tzinfo=timezone.utc)
 START = "2026-01-14"
@@ -28,7 +36,7 @@ START = "2026-01-14"
 
 @pytest.fixture
 def sandbox():
-    with Sandbox(clock=SandboxClock.fixed(NOW)) as sandbox:
+    with Sandbox(clock=SandboxClock.fixed(NOW)) as sandbox, quick_taps():
         yield sandbox
 
 
@@ -145,9 +153,12 @@ def test_a_day_is_read_in_parts(sandbox) -> None:
 
 @pytest.mark.slow
 def test_a_window_that_fails_is_read_in_halves() -> None:
-    with Sandbox(
-        clock=SandboxClock.fixed(NOW), faults=[Fault("status", day=date(2026, 1, 16), times=3)]
-    ) as faulty:
+    faults = [Fault("status", day=date(2026, 1, 16), times=3)]
+    with (
+        Sandbox(clock=SandboxClock.fixed(NOW), faults=faults) as faulty,
+        hasty(),
+        quick_taps(),
+    ):
         (window,) = export_of(faulty).plan(days=10, now=NOW)
         table = export_of(faulty).read_window(window).read_all()
         assert held(table) == as_held(truth(faulty))
@@ -191,34 +202,110 @@ def failing():
     return Sandbox(clock=SandboxClock.fixed(NOW), faults=[fault])
 
 
-@pytest.mark.slow
-def test_an_error_in_mid_stream_is_an_error_to_every_reader() -> None:
-    duckdb = pytest.importorskip("duckdb")
-    polars = pytest.importorskip("polars")
-    ways = (
-        lambda reader: reader.read_all(),
-        lambda reader: polars.from_arrow(reader.to_reader()),
-        lambda reader: duckdb.from_arrow(reader.to_reader()).fetchall(),
-    )
-    for read in ways:
-        with failing() as sandbox:
-            reader = export_of(sandbox, max_window_days=1, max_concurrent_queries=1).read()
-            with pytest.raises(Exception, match="Mixpanel did not accept"):
-                read(reader)
-            # It does not look as if it had come to its end.
-            with pytest.raises(ExportError):
-                next(reader)
+def into_duckdb(reader, folder):
+    events = reader.to_reader()
+    assert events is not None  # DuckDB finds it by its name.
+    with duckdb.connect(str(folder / "own.db")) as database:
+        database.execute("CREATE TABLE raw AS SELECT * FROM events")
 
 
-def test_a_reader_that_is_left_early_leaves_nothing(sandbox) -> None:
-    before = threading.active_count()
-    reader = export_of(sandbox, max_window_days=1).read()
+def kept_by_duckdb(folder):
+    with duckdb.connect(str(folder / "own.db")) as database:
+        return database.execute("SHOW TABLES").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("read", "kept"),
+    [
+        (lambda reader, _: reader.read_all(), lambda _: []),
+        (lambda reader, _: polars.from_arrow(reader.to_reader()), lambda _: []),
+        (lambda reader, _: duckdb.from_arrow(reader.to_reader()).fetchall(), lambda _: []),
+        (into_duckdb, kept_by_duckdb),
+    ],
+    ids=["pyarrow", "Polars", "DuckDB", "a DuckDB table"],
+)
+def test_an_error_in_mid_stream_is_an_error_to_every_reader(tmp_path, read, kept) -> None:
+    with failing() as sandbox, quick_taps():
+        reader = export_of(sandbox, max_window_days=1, max_concurrent_queries=1).read()
+        with pytest.raises(Exception, match="Mixpanel did not accept"):
+            read(reader, tmp_path)
+        # It does not look as if it had come to its end.
+        with pytest.raises(ExportError):
+            next(reader)
+    assert kept(tmp_path) == []
+
+
+def test_a_data_set_that_pyarrow_writes_is_to_be_renamed_at_the_end(tmp_path) -> None:
+    """pyarrow completes files that it has begun, with a part of what came: the page says so."""
+    with failing() as sandbox, quick_taps():
+        reader = export_of(sandbox, max_window_days=1, max_concurrent_queries=1).read()
+        with pytest.raises(Exception, match="Mixpanel did not accept"):
+            pa.dataset.write_dataset(reader.to_reader(), tmp_path, format="parquet")
+        rows = held(pa.dataset.dataset(tmp_path).to_table())
+        before = datetime(2026, 1, 16, tzinfo=timezone.utc)
+        whole = as_held({k: row for k, row in truth(sandbox).items() if row.instant < before})
+    assert rows.items() <= whole.items()
+
+
+def open_in(folder):
+    """Files of a folder that this process has open, nameless ones included."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            links.append(f"{descriptor.readlink()}")
+    return [link for link in links if link.startswith(str(folder))]
+
+
+def closed(reader):
     next(reader)
     reader.close()
-    assert threading.active_count() <= before + sum(
-        thread.name.startswith("mixpanel-sandbox") for thread in threading.enumerate()
-    )
-    assert not [thread for thread in threading.enumerate() if thread.name == "download"]
+
+
+def let_go(reader):
+    next(reader)
+
+
+def broken_off(reader):
+    with reader:
+        next(reader)
+        raise KeyError
+
+
+@pytest.mark.parametrize("leave", [closed, let_go, broken_off])
+def test_a_reader_that_is_left_early_leaves_nothing(sandbox, tmp_path, monkeypatch, leave) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    readers = [export_of(sandbox, max_window_days=1).read()]
+    with suppress(KeyError):
+        leave(readers[0])
+        # One is being read, and the next ones wait for their turn.
+        assert leave is not let_go or open_in(tmp_path)
+    readers.clear()
+    gc.collect()
+    assert [t.name for t in threading.enumerate() if t.name.startswith("download")] == []
+    assert open_in(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_state_is_told_when_all_before_it_was_taken(sandbox) -> None:
+    taken, told = [], []
+
+    def on_state(state):
+        told.append((state, len(taken)))
+
+    with export_of(sandbox, max_window_days=2).read(on_state=on_state) as reader:
+        for batch in reader:
+            taken += batch.column("event_id").to_pylist()
+    assert told[-1] == (reader.state, len(taken))
+    assert len(told) > 2
+    for state, count in told:
+        done = state["bookmarks"]["events"]["replication_key_value"]
+        assert {row["event_id"] for row in rows_before(sandbox, done)} <= set(taken[:count])
+
+
+def test_an_environment_that_is_not_read_is_no_news(sandbox, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("TAP_MIXPANEL_EXPORT_LOOKBACK_DAYS", "3")
+    export_of(sandbox)
+    assert caplog.text == ""
 
 
 @pytest.mark.slow
@@ -269,7 +356,7 @@ def test_plans_refuse_what_cannot_be(sandbox) -> None:
 @pytest.mark.slow
 def test_a_legacy_project_has_the_same_days() -> None:
     zone = "America/Los_Angeles"
-    with Sandbox(clock=SandboxClock.fixed(NOW), timezone=zone) as sandbox:
+    with Sandbox(clock=SandboxClock.fixed(NOW), timezone=zone) as sandbox, quick_taps():
         export = export_of(sandbox, project_timezone=zone)
         whole = set(held(export.read().read_all()))
         windows = export.plan(days=2, now=NOW)
@@ -279,9 +366,8 @@ def test_a_legacy_project_has_the_same_days() -> None:
 
 
 def test_an_event_at_an_instant_that_ends_a_run_is_in_it() -> None:
-    with Sandbox(
-        [Event.at(NOW - timedelta(days=1), insert_id="x")], clock=SandboxClock.fixed(NOW)
-    ) as sandbox:
+    events = [Event.at(NOW - timedelta(days=1), insert_id="x")]
+    with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox, quick_taps():
         end = (NOW - timedelta(days=1)).isoformat()
         export = export_of(sandbox, end_date=end)
         assert export.read().read_all().num_rows == 1

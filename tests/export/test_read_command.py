@@ -182,6 +182,14 @@ def test_a_pipe_gets_a_stream_that_is_whole_or_broken(sandbox, config) -> None:
         pa.ipc.open_stream(broken.stdout).read_all()
 
 
+def test_settings_in_the_environment_that_are_not_read_are_told(
+    config, tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setenv("TAP_MIXPANEL_EXPORT_LOOKBACK_DAYS", "3")
+    read(config, tmp_path / "x.parquet", "--columns", "event_name")
+    assert "TAP_MIXPANEL_EXPORT_LOOKBACK_DAYS in the environment is not used" in caplog.text
+
+
 def test_columns_are_chosen_by_name(config, tmp_path) -> None:
     target = tmp_path / "few.parquet"
     read(config, target, "--columns", "event_name,properties")

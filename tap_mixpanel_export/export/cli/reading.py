@@ -14,7 +14,7 @@ import click
 
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.export.api import Export
-from tap_mixpanel_export.export.given import merge_settings
+from tap_mixpanel_export.export.given import merge_settings, unread
 from tap_mixpanel_export.json_files import read_json
 from tap_mixpanel_export.private_files import write_private
 
@@ -65,6 +65,8 @@ def read(
     """
     _log_to_stderr()
     config, env = merge_settings(configs)
+    for sentence in () if env else unread(config):
+        logger.warning("%s", sentence)
     names = [name.strip() for name in columns.split(",")] if columns else None
     export = Export(config, columns=names, env=env)
     # With the extra, which the settings have been checked for.
