@@ -320,6 +320,7 @@ def test_options_in_the_text_are_those_of_the_commands():
             ["mixpanel-xdm", "infer"],
             ["mixpanel-export", "check"],
             ["mixpanel-export", "plan"],
+            ["mixpanel-export", "read"],
             ["tap-mixpanel-export"],
             ["meltano", "run"],
             ["meltano", "add"],
