@@ -157,6 +157,7 @@ class Scheduler:
         for what, instant in (
             ("its bookmark", bookmark.done),
             ("its watermark", bookmark.processed_before),
+            ("the first day that was exported", bookmark.exported_from),
         ):
             if instant is not None and clock.is_ahead(instant):
                 raise StateError(

@@ -9,7 +9,13 @@ from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.record_layout import TIMESTAMP
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.watermarks import Watermarks
-from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, Certain, FilterProof
+from tap_mixpanel_export.sync.windows import (
+    EPOCH,
+    Bookmark,
+    Certain,
+    FilterProof,
+    to_milliseconds,
+)
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ _CERTAIN_MARKS = 8
 
 # Sums with later times would leave the calendar.
 _LAST_YEAR = 9000
+_LAST_MS = to_milliseconds(datetime(_LAST_YEAR, 1, 1, tzinfo=timezone.utc))
 
 
 def read_bookmark(state: Mapping[str, Any], zone: tzinfo = timezone.utc) -> Bookmark | None:
@@ -54,7 +61,7 @@ def read_bookmark(state: Mapping[str, Any], zone: tzinfo = timezone.utc) -> Book
         zone=None if zone_name(days_zone) == zone_name(zone) else days_zone,
         selection=state.get("selection") if isinstance(state.get("selection"), str) else None,
         certain=_certain(state.get("certain")),
-        lookback_from=_day(state.get("lookback_from")),
+        lookback_from=_lookback_from(state.get("lookback_from")),
     )
 
 
@@ -117,11 +124,7 @@ def _zone(name: object) -> tzinfo | None:
 def _instant(name: str, value: object) -> datetime:
     try:
         instant = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        if instant.year > _LAST_YEAR:
-            raise StateError(
-                f"state: {name} of the stream events is ahead of every clock ({value}); mend it, "
-                "or start without a state"
-            )
+        _check_year(name, instant.year, value)
         aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
         # No event is older.
         return max(aware.astimezone(timezone.utc), EPOCH)
@@ -132,10 +135,30 @@ def _instant(name: str, value: object) -> datetime:
         ) from error
 
 
+def _check_year(name: str, year: int, value: object) -> None:
+    if year > _LAST_YEAR:
+        raise StateError(
+            f"state: {name} of the stream events is ahead of every clock ({value}); mend it, "
+            "or start without a state"
+        )
+
+
+def _day(name: str, value: object) -> date:
+    """A day, not so early that the one before it were no date.
+
+    Raises:
+        ValueError: It is none.
+        StateError: It is ahead of every clock.
+    """
+    day = date.fromisoformat(str(value))
+    _check_year(name, day.year, value)
+    return max(day, EPOCH.date())
+
+
 def _begun(value: object, zone: tzinfo) -> datetime:
     try:
-        return max(start_of_day(date.fromisoformat(str(value)), zone), EPOCH)
-    except (ValueError, OverflowError):
+        return max(start_of_day(_day("exported_from", value), zone), EPOCH)
+    except ValueError:
         return _instant("exported_from", value)
 
 
@@ -143,7 +166,7 @@ def _watermarks(value: object) -> Watermarks:
     if value is None:
         return Watermarks()
     try:
-        marks = {date.fromisoformat(day): _instant("watermarks", at) for day, at in value}  # type: ignore[attr-defined]  # anything else is a TypeError
+        marks = {_day("watermarks", day): _instant("watermarks", at) for day, at in value}  # type: ignore[attr-defined]  # anything else is a TypeError
     except (ValueError, TypeError) as error:
         raise StateError(
             "state: watermarks of the stream events is not a list of days and date-times; mend "
@@ -156,18 +179,18 @@ def _texts(marks: Iterable[tuple[date, datetime]]) -> list[list[str]]:
     return [[day.isoformat(), at.isoformat()] for day, at in marks]
 
 
-def _day(value: object) -> date | None:
+def _lookback_from(value: object) -> date | None:
     """A day that cannot be read is none: the look-back is as long as the settings say."""
     try:
-        return date.fromisoformat(str(value))
-    except ValueError:
+        return _day("lookback_from", value)
+    except (StateError, ValueError):
         return None
 
 
 def _certain(value: object) -> Certain | None:
     """What cannot be read is not told apart."""
     try:
-        first, marks = date.fromisoformat(value["lookback_from"]), _watermarks(value["watermarks"])  # type: ignore[index]  # anything else is a TypeError
+        first, marks = _day("certain", value["lookback_from"]), _watermarks(value["watermarks"])  # type: ignore[index]  # anything else is a TypeError
     except (StateError, TypeError, ValueError, KeyError):
         return None
     return Certain(first, marks) if marks.marks else None
@@ -184,7 +207,9 @@ def _proof(value: object) -> FilterProof | None:
 def _known(value: object) -> KnownStamps:
     """Stamps that cannot be read are not known."""
     try:
-        entries = {(date.fromisoformat(day), int(stamp)) for day, stamp in value}  # type: ignore[attr-defined]  # anything else is a TypeError
-    except (ValueError, TypeError):
+        entries = {(_day("known_stamps", day), int(stamp)) for day, stamp in value}  # type: ignore[attr-defined]  # anything else is a TypeError
+    except (StateError, ValueError, TypeError):
+        return KnownStamps()
+    if not all(0 <= stamp < _LAST_MS for _, stamp in entries):
         return KnownStamps()
     return KnownStamps().with_seen(entries)

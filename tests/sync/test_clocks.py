@@ -91,8 +91,41 @@ def test_years_that_cannot_be_end_in_a_sentence_or_in_a_run(sandbox, year, name)
         assert type(got.error) is errors.StateError
         assert "ahead of" in str(got.error)
         assert "project_timezone" not in str(got.error)
+        # What is ahead of every clock takes none to tell.
+        assert len(sandbox.requests) == (0 if year > "9000" else len(sandbox.requests))
     else:
         assert got.error is None
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "1969-12-31"])
+@pytest.mark.parametrize(
+    "name",
+    ["exported_from", "watermarks", "certain", "lookback_from", "at", "known_stamps", "stamps"],
+)
+def test_no_year_in_the_rest_of_a_state_is_a_traceback(sandbox, name, day, zone):
+    at = f"{day}T00:00:00+00:00"
+    marks = [["2026-03-01", (NOW - DAY).isoformat()], [day, at]]
+    values = {
+        "exported_from": day,
+        "watermarks": marks,
+        "certain": {"lookback_from": day, "watermarks": marks},
+        "lookback_from": day,
+        "at": None,
+        "known_stamps": [[day, 1], ["2026-03-15", 10**12]],
+        "stamps": [["2026-03-15", 10**30 if day > "9000" else -(10**15)]],
+    }
+    state = {
+        "replication_key_value": NOW.isoformat(),
+        "processed_before": (NOW - MARGIN).isoformat(),
+        # A zone that is not the project's any more moves days.
+        "zone": zone,
+        "filter_proof": {"at": at, "of": "x"},
+        name: values[name],
+    }
+    state["known_stamps"] = state.pop("stamps", state.get("known_stamps"))
+    got = run(sandbox, {"bookmarks": {"events": state}})
+    assert got.error is None or type(got.error) is errors.StateError
 
 
 ZONES = {
