@@ -40,6 +40,17 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: no worker is left with minutes of work in the end."""
+
+    def patience(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return marker.args[0] if marker is not None else 0.0
+
+    items.sort(key=lambda item: (-patience(item), item.get_closest_marker("slow") is None))
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Collections, one after each run of the tap, need not look at all that was imported."""
     gc.collect()

@@ -50,7 +50,6 @@ class MeltanoProject:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=240,
         )
         assert done.returncode == 0, done.stdout[-6000:]
         return done

@@ -82,7 +82,7 @@ def private_postgres() -> Iterator[Postgres]:
                 check=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                timeout=60,
+                timeout=300,
                 cwd=folder,
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,

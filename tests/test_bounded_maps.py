@@ -27,7 +27,6 @@ def evaluated(expression, *, bounded=True):
     return stream_map.transform(dict(RECORD))["made"]
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "expression",
     [

@@ -99,7 +99,6 @@ def run(*arguments: Path | str, cwd: Path | None = None, **settings: str) -> str
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=240,
     )
     assert done.returncode == 0, done.stderr[-6000:]
     return done.stdout

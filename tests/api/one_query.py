@@ -43,7 +43,7 @@ def endpoint_of(sandbox, kind="service_account", **others):
             "event_names": (),
             "time_in_ms": False,
             "user_agent": "agent/1",
-            "timeout": 20.0,
+            "timeout": 120.0,
             **others,
         }
     )

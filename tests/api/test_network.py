@@ -71,7 +71,6 @@ def export(sandbox: Sandbox, **settings: str) -> subprocess.CompletedProcess[str
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
         env={
             **outer,
             "TAP_MIXPANEL_EXPORT_START_DATE": "2026-11-20",
@@ -183,7 +182,7 @@ def test_a_proxy_that_is_not_there_is_named(service, authority, monkeypatch):
         event_names=(),
         time_in_ms=False,
         user_agent="test",
-        timeout=20,
+        timeout=120,
     )
     client = ExportClient(endpoint)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))

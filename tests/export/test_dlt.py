@@ -95,7 +95,6 @@ def load(python, sandbox, destination, folder, *, fails=False):
         env=environment(sandbox, **settings),
         capture_output=True,
         text=True,
-        timeout=240,
     )
     assert sandbox.credentials.service_account_secret not in done.stdout + done.stderr
     if fails:

@@ -48,7 +48,7 @@ def fetch() -> Iterator[Callable[..., requests.Response]]:
                 params={name: value for name, value in asked.items() if value is not None},
                 auth=(credentials.service_account_username, credentials.service_account_secret),
                 headers=headers,
-                timeout=20,
+                timeout=120,
                 allow_redirects=allow_redirects,
             )
 
@@ -96,7 +96,7 @@ def raw():
                 params={"from_date": "2026-11-01", "to_date": "2026-11-20"},
                 auth=(known.project_secret, ""),
                 stream=True,
-                timeout=20,
+                timeout=120,
             )
             received = b""
             try:

@@ -42,7 +42,7 @@ def ask(sample):
         with requests.Session() as session:
             session.trust_env = False
             return session.get(
-                f"{sample.api_url}/export", params={**DAYS, **params}, headers=headers, timeout=20
+                f"{sample.api_url}/export", params={**DAYS, **params}, headers=headers, timeout=120
             )
 
     return get
@@ -153,8 +153,8 @@ def test_parameters_that_are_refused(sample, fetch, params, text):
 def test_other_paths_and_methods_are_refused(sample):
     with requests.Session() as session:
         session.trust_env = False
-        assert session.get(f"{sample.api_url}/events", timeout=20).status_code == 404
-        answer = session.post(f"{sample.api_url}/export", data="x", timeout=20)
+        assert session.get(f"{sample.api_url}/events", timeout=120).status_code == 404
+        answer = session.post(f"{sample.api_url}/export", data="x", timeout=120)
         assert answer.status_code == 405
         assert answer.headers["Connection"] == "close"
 
@@ -166,7 +166,7 @@ def test_the_path_may_end_in_a_slash(sample):
         session.auth = (sample.credentials.project_secret, "")
         day = {"from_date": "2026-11-18", "to_date": "2026-11-18"}
         bodies = {
-            session.get(f"{sample.api_url}/{path}", params=day, timeout=20).content
+            session.get(f"{sample.api_url}/{path}", params=day, timeout=120).content
             for path in ("export", "export/")
         }
     assert len(bodies) == 1
@@ -228,7 +228,7 @@ def test_a_body_is_one_gzip_member_in_chunks(sample, fetch):
             params=DAYS,
             auth=(known.project_secret, ""),
             stream=True,
-            timeout=20,
+            timeout=120,
         )
         body = answer.raw.read(decode_content=False)
     assert answer.headers["Transfer-Encoding"] == "chunked"
@@ -244,12 +244,12 @@ def test_one_connection_serves_many_requests(clock):
             "GET /api/2.0/export?from_date=2026-11-01&to_date=2026-11-20 HTTP/1.1\r\n"
             f"Host: x\r\nAuthorization: {basic(sandbox.credentials.project_secret)}\r\n%s\r\n"
         )
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
             connection.sendall((request % "" + request % "Connection: close\r\n").encode())
             received = b"".join(iter(lambda: connection.recv(65536), b""))
         assert received.count(b"HTTP/1.1 200 OK") == 2
         assert received.endswith(b"0\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
             connection.sendall(b"hello\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 400")
 
@@ -343,7 +343,7 @@ def test_it_starts_and_stops_at_once_and_leaves_nothing(fetch):
 def test_a_client_that_goes_away_does_no_harm(sample, fetch):
     port = int(sample.api_url.split(":")[2].split("/")[0])
     for text in (b"", b"GET /api", b"GET /api/2.0/export HTTP/1.1\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
             connection.sendall(text)
     assert fetch(sample, limit=1).status_code == 200
 
@@ -371,7 +371,7 @@ def requests_get(sandbox):
         session.trust_env = False
         url = f"{sandbox.api_url}/export"
         secret = sandbox.credentials.project_secret
-        return session.get(url, params=DAYS, auth=(secret, ""), timeout=20).content
+        return session.get(url, params=DAYS, auth=(secret, ""), timeout=120).content
 
 
 def test_https(tmp_path, clock):
@@ -393,14 +393,14 @@ def test_https(tmp_path, clock):
             url = f"{sandbox.api_url}/export"
             for _ in range(2):
                 answer = session.get(
-                    url, params=DAYS, auth=(secret, ""), verify=str(certificate), timeout=20
+                    url, params=DAYS, auth=(secret, ""), verify=str(certificate), timeout=120
                 )
                 assert answer.content.splitlines() == [events[0].line()]
             with pytest.raises(requests.exceptions.SSLError):
-                session.get(url, timeout=20)
+                session.get(url, timeout=120)
             port = int(sandbox.api_url.split(":")[2].split("/")[0])
             # One that never shakes hands must not keep the sandbox from stopping.
-            silent = socket.create_connection(("127.0.0.1", port), timeout=20)
+            silent = socket.create_connection(("127.0.0.1", port), timeout=120)
             time.sleep(0.05)
     silent.close()
 

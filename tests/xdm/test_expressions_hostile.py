@@ -86,12 +86,10 @@ def check_outcome(text, event):
 
 @given(calls(), st.tuples(*[HOSTILE] * len(NAMES)))
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@pytest.mark.timeout(120)
 def test_every_function_takes_or_refuses_hostile_values(text, values):
     check_outcome(text, {(name,): value for name, value in zip(NAMES, values, strict=True)})
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_function_takes_or_refuses_each_bomb_in_each_place(name):
     function = FUNCTIONS[name]

@@ -155,7 +155,6 @@ def test_records_that_cannot_be_read_are_rejected_and_the_run_goes_on(files, tmp
             listen([schema_message(), message], {**config, "diagnostics_dir": None})
 
 
-@pytest.mark.timeout(60)
 def test_no_pattern_of_a_mapping_holds_the_mapper(files, caplog):
     lines = [
         line("EXPRESSION", "matches_regex(data.a, '(x+x+)+y')", "_extconndev.matches"),
