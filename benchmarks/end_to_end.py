@@ -147,7 +147,7 @@ def section(routes: Sequence[Route], sizes: Sequence[int], runs: int, timeout: f
         )
         starts.append(f"| {route.title} | {shown}")
     return [
-        *(EXPLANATION, "", *lines, ""),
+        *(EXPLANATION.format(runs=runs), "", *lines, ""),
         *(f"Start-up: the same with {_FEW} events.", "", *starts, ""),
         NOT_MEASURED,
     ]

@@ -25,9 +25,10 @@ JSON_LINES = "events.jsonl"
 DATABASE = "events.duckdb"
 
 EXPLANATION = """\
-Wide events of one day, into a file or a table. After each run the events that are there are
-compared with those that are served, by number and `$insert_id`. CPU is that of all processes of the
-way, and `events per CPU s` counts the start-up of each; the next column does not."""
+Wide events of one day, into a file or a table; median [least, most] of {runs} rounds in turn. After
+each run the events that are there are compared with those that are served, by number and
+`$insert_id`. CPU is that of all processes of the way, and `events per CPU s` counts the start-up of
+each; the next column does not."""
 
 MOST_OF_THE_SLOW = 10_000
 """Events: more of them take minutes a run."""

@@ -404,6 +404,15 @@ def test_what_large_loads_take_follows_from_what_was_measured():
     assert f"| {rate // 1000}," in measured
 
 
+def test_rates_on_the_page_are_those_of_the_benchmark():
+    results = (ROOT / "benchmarks" / "results.md").read_text()
+    page = PAGES / "beyond-one-machine.md"
+    rates = [row[1].strip("*") for row in table(page, "what")]
+    rates += [row[2].strip("| ") for row in table(page, "way")]
+    assert len(rates) >= 18
+    assert [rate for rate in rates if f"| {rate} " not in results] == []
+
+
 def queries_of_five_years() -> int:
     """How many windows a small project's five years take."""
     now = datetime(2026, 11, 22, 12, tzinfo=UTC)
