@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import shlex
@@ -10,9 +11,12 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import yaml
 from commands import command, tap_config
+from event_truth import instant_of
 from harness import truth
 from jsonschema import Draft202012Validator, FormatChecker
 from meltano_project import environment
@@ -123,3 +127,30 @@ def test_files_are_what_the_platform_takes_and_are_never_written_over(loader, s3
     with Sandbox([]) as empty:
         load(empty, loader, s3, tmp_path)
     assert objects(s3).keys() == second.keys()
+
+
+def test_parquet_files_hold_the_same_events_in_the_schemas_types(loader, s3, tmp_path):
+    s3.create_bucket(Bucket=BUCKET)
+    (told,) = re.findall(r"`(format: .*parquet.*get_schema.*)`", read())
+    with Sandbox() as sandbox:
+        load(sandbox, loader, s3, tmp_path)
+        lines = b"".join(gzip.decompress(content) for content in objects(s3).values())
+        load(sandbox, loader, s3, tmp_path, **yaml.safe_load(told), prefix="parquet")
+    events = {event["_id"]: event for event in map(json.loads, lines.splitlines())}
+    files = {key: content for key, content in objects(s3).items() if key.startswith("parquet/")}
+    rows = []
+    for key, content in files.items():
+        assert key.endswith(".parquet")
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+        assert table.schema.field("timestamp").type == pyarrow.timestamp("ms", tz="utc")
+        rows += table.to_pylist()
+    assert len(rows) == len(events)
+    assert {row["_id"]: filled(row) for row in rows} == {
+        key: {**event, "timestamp": instant_of(event["timestamp"])} for key, event in events.items()
+    }
+
+
+def filled(row: dict) -> dict:
+    """A row without the columns that it has no value for, as an event of XDM is."""
+    fields = {k: filled(v) if isinstance(v, dict) else v for k, v in row.items()}
+    return {name: value for name, value in fields.items() if value is not None}
