@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from private_postgres import Postgres
 
 pytestmark = [
+    pytest.mark.warehouses,
     pytest.mark.slow,
     pytest.mark.xdist_group("dbt"),
     pytest.mark.timeout(600),

@@ -14,7 +14,7 @@ from one_environment import make_environment
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.warehouses, pytest.mark.slow]
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 PACKAGE = "plinxore-target-s3==0.1.7"

@@ -18,7 +18,7 @@ from two_runs import QUOTED, Loaded, Piped, try_two_runs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.warehouses, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.warehouses, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SERVER = Path(__file__).with_name("chdb_server.py")
 # Its SDK needs a part of setuptools that newer ones do not have.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.warehouses,
+    pytest.mark.slow,
     pytest.mark.xdist_group("dlt destinations"),
     pytest.mark.timeout(600),
     pytest.mark.skipif(sys.version_info >= (3, 14), reason="not every driver has wheels for it"),

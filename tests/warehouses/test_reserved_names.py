@@ -14,7 +14,7 @@ from one_environment import make_environment
 from private_postgres import postgres_programs, private_postgres
 from two_runs import QUOTED, Loaded, Piped, try_two_runs
 
-pytestmark = [pytest.mark.warehouses, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.warehouses, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROJECT = yaml.safe_load((Path(__file__).parents[1] / "targets" / "meltano.yml").read_text())
 

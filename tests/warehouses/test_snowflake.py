@@ -11,7 +11,7 @@ from meltano_project import environment
 from one_environment import make_environment
 from two_runs import QUOTED, Loaded, Piped, try_two_runs
 
-pytestmark = [pytest.mark.warehouses, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.warehouses, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROGRAM = Path(__file__).with_name("target_snowflake_on_fakesnow.py")
 PACKAGES = (

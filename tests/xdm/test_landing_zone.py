@@ -11,8 +11,8 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 
-import pyarrow
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from commands import command, tap_config
@@ -28,6 +28,7 @@ from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_
 from tap_mixpanel_export.xdm.mapping.output import output_schema
 
 pytestmark = [
+    pytest.mark.warehouses,
     pytest.mark.slow,
     pytest.mark.xdist_group("landing zone"),
     pytest.mark.skipif(sys.version_info >= (3, 13), reason="the loader is for Python up to 3.12"),
@@ -141,8 +142,8 @@ def test_parquet_files_hold_the_same_events_in_the_schemas_types(loader, s3, tmp
     rows = []
     for key, content in files.items():
         assert key.endswith(".parquet")
-        table = pyarrow.parquet.read_table(io.BytesIO(content))
-        assert table.schema.field("timestamp").type == pyarrow.timestamp("ms", tz="utc")
+        table = pq.read_table(io.BytesIO(content))
+        assert table.schema.field("timestamp").type == pa.timestamp("ms", tz="utc")
         rows += table.to_pylist()
     assert len(rows) == len(events)
     assert {row["_id"]: filled(row) for row in rows} == {
