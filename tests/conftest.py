@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _MOST_WORKERS = 4
 
+# Jobs of their own in .ci/run. An `-m` of one's own takes the place of the one in `pyproject.toml`
+# that leaves them out: `-m "not slow"` must leave them out, too.
+_JOBS = ("container", "orchestrators", "spark", "warehouses")
+
 # The same examples each time, and none that a busy machine fails. Others are looked for by
 # `--hypothesis-profile=search`.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +41,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if options.numprocesses and options.dist == "no":
         # A test goes to the next free worker; those of a group share a costly set-up, and a worker.
         options.dist = "loadgroup"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if any(item.get_closest_marker(job) for job in _JOBS):
+        item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)
