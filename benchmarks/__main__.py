@@ -10,19 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import end_to_end, loader, mapping, peak_memory, speed, startup
+from benchmarks import end_to_end, loader, mapping, parts, peak_memory, speed, startup
 from benchmarks.measure import CACHE
 from benchmarks.plot import svg
 from benchmarks.routes import routes
 from benchmarks.variants import variants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.speed import Measured
 
 _HERE = Path(__file__).resolve().parent
-_SECTIONS = ("speed", "memory", "startup", "loader", "peers", "mapping")
+_SECTIONS = ("speed", "memory", "startup", "loader", "peers", "parts", "mapping")
 _SHAPES = {"wide": "Wide events (35 properties)", "adobe": "Events of the 11 mapped fields"}
 
 _EXPLANATION = """\
@@ -51,28 +51,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
             lines += [f"## {_SHAPES[shape]}", "", *speed.table(results), ""]
             if shape == "wide" and (reached := speed.goals(results)):
                 lines += ["### What was aimed at", "", *reached, ""]
-    if "memory" in options.sections:
-        rows = peak_memory.section(options.events * 8, options.timeout)
-        lines += ["## Memory", "", *rows, ""]
-    if "startup" in options.sections:
-        lines += ["## Start-up", "", *startup.section(options.runs), ""]
-    if "loader" in options.sections:
-        rows = loader.section(options.events // 10, options.runs, options.timeout)
-        lines += ["## End to end, into target-jsonl 0.1.4", "", *rows, ""]
-    if "peers" in options.sections:
-        rows = end_to_end.section(
-            routes(frozenset(options.routes) or None), options.sizes, options.runs, options.timeout
-        )
-        lines += ["## End to end, beside other programs", "", *rows, ""]
-    if "mapping" in options.sections:
-        rows = mapping.section(options.events // 2, options.runs, options.timeout)
-        lines += ["## Mapping of the 11 fields", "", *rows, ""]
+    lines += _other_sections(options)
     text = "\n".join(lines)
     print(text)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "results.md").write_text(text)
     if measured:
         (options.output / "results.svg").write_text(svg(measured))
+
+
+def _other_sections(options: argparse.Namespace) -> list[str]:
+    """All but `speed`, as Markdown."""
+    events, runs, timeout = options.events, options.runs, options.timeout
+    keys = frozenset(options.routes) or None
+    sections: dict[str, tuple[str, Callable[[], list[str]]]] = {
+        "memory": ("Memory", lambda: peak_memory.section(events * 8, timeout)),
+        "startup": ("Start-up", lambda: startup.section(runs)),
+        "loader": (
+            "End to end, into target-jsonl 0.1.4",
+            lambda: loader.section(events // 10, runs, timeout),
+        ),
+        "peers": (
+            "End to end, beside other programs",
+            lambda: end_to_end.section(routes(keys), options.sizes, runs, timeout),
+        ),
+        "parts": ("Parts of a day", lambda: parts.section(events // 2, runs, timeout)),
+        "mapping": (
+            "Mapping of the 11 fields",
+            lambda: mapping.section(events // 2, runs, timeout),
+        ),
+    }
+    lines: list[str] = []
+    for name, (title, section) in sections.items():
+        if name in options.sections:
+            lines += [f"## {title}", "", *section(), ""]
+    return lines
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -33,7 +33,8 @@ def measure(monkeypatch):
 def test_one_command_prints_and_keeps_the_tables(tmp_path):
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks", "--sections", "speed", "--shapes", "wide"),
+            *(sys.executable, "-m", "benchmarks", "--sections", "speed", "parts"),
+            *("--shapes", "wide"),
             *("--events", "500", "--runs", "2", "--variants", "floor", "plain", "generic", "naive"),
             *("arrow", "arrow-parquet"),
             *("--output", tmp_path),
@@ -46,10 +47,14 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
 
     written = (tmp_path / "results.md").read_text()
     # The slow ones are given fewer.
-    rows = [line for line in written.splitlines() if re.match(r"\| [^|]+ \| (500|250) \|", line)]
+    rows = [
+        line for line in written.splitlines() if re.match(r"\| [^|\d][^|]+ \| (500|250) \|", line)
+    ]
     assert len(rows) == 6
     assert "failed" not in written
     assert written in done.stdout
+    # Of parts of the day, all or some of the events.
+    assert re.search(r"^\| 1 \| 250 \|.*\n\| 4 \| [1-9]\d \|", written, re.MULTILINE)
     picture = ET.fromstring((tmp_path / "results.svg").read_text())  # noqa: S314 - our own
     assert len(picture.findall("{*}rect")) == 1 + len(rows)
 

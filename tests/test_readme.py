@@ -402,6 +402,12 @@ def test_what_large_loads_take_follows_from_what_was_measured():
     results = (ROOT / "benchmarks" / "results.md").read_text()
     (measured,) = re.findall(r"^\| the same, written as Parquet \| .*$", results, re.MULTILINE)
     assert f"| {rate // 1000}," in measured
+    of_parts = table(ROOT / "benchmarks" / "results.md", "parts")
+    shares = {row[0].strip("| "): row[3].split()[0] for row in of_parts}
+    assert (
+        f"one of 4 takes {shares['4']} of the day's time, one of 24 takes {shares['24']} (" in text
+    )
+    assert of_parts[0][-1].strip("| ") == str(on_disk)
 
 
 def test_rates_on_the_page_are_those_of_the_benchmark():
