@@ -190,3 +190,21 @@ def test_a_doubt_that_the_next_proof_removes_leaves_nothing(runs):
         runs.sandbox.clock.advance(8 * DAY)
     runs.run()
     assert "lookback_from" not in runs.entry
+
+
+def test_the_first_event_without_a_processing_time_is_not_left_out(runs, caplog):
+    """By a filter that takes every property for set, when no such event was known before."""
+    assert 0 not in {stamp for _, stamp in runs.entry["known_stamps"]}
+    now = runs.sandbox.clock.now()
+    runs.sandbox.behaviour = Behaviour(where="defined")
+    runs.sandbox.add(
+        [
+            Event.at(now - 2 * DAY, insert_id="unstamped", stamped=False),
+            Event.at(now + MINUTE, insert_id="stamped"),
+        ]
+    )
+    runs.sandbox.clock.advance(HOUR)
+    caplog.set_level(logging.WARNING)
+    runs.run()
+    assert "events known to exist" in caplog.text
+    assert runs.lost() == set()
