@@ -16,7 +16,7 @@ from tap_mixpanel_export.config.run import make_run
 from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.export.given import check_given, environment_settings
 from tap_mixpanel_export.export.reader import EventReader
-from tap_mixpanel_export.export.window import Window
+from tap_mixpanel_export.export.window import Window, usual_width
 from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark, write_bookmark
 from tap_mixpanel_export.sync.windows import DAY, ProcessedBounds, to_milliseconds
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-mixpanel-export")
 
 _STREAM = "events"
-# A plan without a width fits one hour of the project's quota, with wider windows for longer times;
-# wider ones than this fail often.
-_QUERIES = 60
-_WIDEST_DAYS = 30
 
 
 class Export:
@@ -134,9 +130,7 @@ class Export:
         first = span.day(max(span.start, since or span.start))
         last = min(span.day(min(present, until or present)), span.last_day or date.max)
         total = (last - first).days + 1
-        width = (
-            1 if splits_per_day > 1 else days or max(1, min(-(-total // _QUERIES), _WIDEST_DAYS))
-        )
+        width = 1 if splits_per_day > 1 else days or usual_width(total)
         windows = [
             Window(
                 first=at,

@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+HOURLY_QUERIES = 60
+"""What a project may ask for in an hour."""
+
+WIDEST_DAYS = 30
+"""Wider windows fail often."""
+
+
+def usual_width(days: int) -> int:
+    """How many days a window has, so that some days fit an hour of the quota where they can."""
+    return max(1, min(-(-days // HOURLY_QUERIES), WIDEST_DAYS))
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

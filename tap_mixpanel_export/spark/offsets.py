@@ -16,20 +16,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.export.window import Window
+from tap_mixpanel_export.export.window import (
+    HOURLY_QUERIES,
+    WIDEST_DAYS,
+    Window,
+    usual_width,
+)
+from tap_mixpanel_export.sync.server_clock import AGREEMENT
 from tap_mixpanel_export.sync.windows import DAY, from_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_mixpanel_export.sync.windows import Bookmark, Span
-
-_HOURLY_QUERIES = 60
-# Wider windows fail often.
-_WIDEST_DAYS = 30
-
-# How far a clock may be ahead that still agrees with the service's: the tap's own bound.
-_CLOCKS_AGREE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class StreamPlan:
             now: By a clock that agrees with the service's.
         """
         step_ms = to_milliseconds(from_milliseconds(0) + self.interval)
-        return to_milliseconds(now - self.span.delay - _CLOCKS_AGREE) // step_ms * step_ms
+        return to_milliseconds(now - self.span.delay - AGREEMENT) // step_ms * step_ms
 
     def next(self, offset: Offset, present_ms: int, most_days: int | None) -> Offset:
         """How far the next micro-batch reads.
@@ -157,14 +156,12 @@ class StreamPlan:
     @property
     def usual_days(self) -> int:
         """How many days a micro-batch reads for the first time: an hour of the project's quota."""
-        return _HOURLY_QUERIES * (self.partition_days or _WIDEST_DAYS)
+        return HOURLY_QUERIES * (self.partition_days or WIDEST_DAYS)
 
     def _cut(self, first: date, last: date, end: Offset, after: int | None) -> Iterator[Window]:
         span, total = self.span, (last - first).days + 1
-        width = self.partition_days or max(1, min(-(-total // _HOURLY_QUERIES), _WIDEST_DAYS))
-        if after is not None:
-            # Next to nothing of what is read again is kept.
-            width = self.partition_days or _WIDEST_DAYS
+        # Next to nothing of what is read again is kept.
+        width = self.partition_days or (WIDEST_DAYS if after is not None else usual_width(total))
         for step in range(0, max(total, 0), width):
             at = first + DAY * step
             yield Window(

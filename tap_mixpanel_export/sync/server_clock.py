@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 # Mixpanel is not older: a clock that says otherwise was never set.
 EARLIEST = datetime(2009, 1, 1, tzinfo=timezone.utc)
 
-# How far two clocks that are right may differ: the header has whole seconds, and is on its way.
-_AGREEMENT = timedelta(minutes=2)
+AGREEMENT = timedelta(minutes=2)
+"""How far two clocks that are right may differ: the header has whole seconds, and is on its way."""
 
 
 def machine_now() -> datetime:
@@ -124,7 +124,7 @@ def _compare(
         return sent, False, "this machine's (the service's answer tells no time)"
     if sent < EARLIEST:
         return service, False, "the service's (this machine's was never set)"
-    if sent - _AGREEMENT <= service <= received + _AGREEMENT:
+    if sent - AGREEMENT <= service <= received + AGREEMENT:
         return service, True, "the service's (this machine's agrees)"
     if service > received:
         return sent, False, f"this machine's (the service's is {service - received} ahead of it)"
