@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from meltano_project import environment
 from one_environment import make_environment
 from two_runs import QUOTED, Loaded, Piped, try_two_runs
 
-pytestmark = [pytest.mark.warehouses, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.warehouses,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="fakesnow is for Python 3.11 or newer"),
+]
 
 PROGRAM = Path(__file__).with_name("target_snowflake_on_fakesnow.py")
 PACKAGES = (
