@@ -242,6 +242,25 @@ def test_a_filter_is_proven_only_by_answers_that_hold_the_same(first, second, ra
         assert all(map(asked, second))
 
 
+@pytest.mark.parametrize(
+    ("filtered", "whole", "is_lie"),
+    [
+        ([(30, 1)], [(10, 0), (30, 1), (31, 2)], True),
+        ([(30, 1)], [(10, 0), (30, 1), (None, 2)], True),
+        # As many, and others.
+        ([(30, 2)], [(10, 0), (30, 1)], True),
+        # Deleted between the two answers.
+        ([(30, 1), (31, 2)], [(10, 0), (30, 1)], False),
+        # It gives too much, which loses nothing.
+        ([(10, 0), (30, 1)], [(10, 0), (30, 1)], False),
+    ],
+)
+def test_a_filter_has_lied_when_it_left_out_something(filtered, whole, is_lie):
+    verdict = judge(digest_of(filtered), digest_of(whole))
+    assert not verdict.is_proven
+    assert verdict.has_left_out is is_lie
+
+
 def test_what_shows_up_later_than_thought_is_counted_and_said(sandbox, caplog):
     """The newest that was seen is known: what was stamped later is new, whatever the watermark."""
     _, state = hourly(sandbox, 2, None)
