@@ -25,7 +25,8 @@ def main(output: str, path: str) -> None:
     """Print the count and the sum, as JSON.
 
     Args:
-        output: A file of JSON Lines or a DuckDB database; `service` for what is served.
+        output: A file of JSON Lines or Parquet, or a DuckDB database; `service` for what is
+            served.
         path: Where an id stands: members' names with dots between, or schema, table and column.
             For `service`, the day.
     """
@@ -33,6 +34,8 @@ def main(output: str, path: str) -> None:
         ids = _served(path)
     elif output.endswith(".duckdb"):
         ids = _of_database(output, *path.split("."))
+    elif output.endswith(".parquet"):
+        ids = _of_parquet(output, path)
     else:
         ids = _of_lines(Path(output), path.split("."))
     count = total = 0
@@ -62,6 +65,13 @@ def _of_database(file: str, schema: str, table: str, column: str) -> Iterator[st
         while rows := database.fetchmany(10_000):
             for (insert_id,) in rows:
                 yield insert_id
+
+
+def _of_parquet(file: str, column: str) -> Iterator[str]:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - for such files only
+
+    for batch in pq.ParquetFile(file).iter_batches(columns=[column]):
+        yield from batch.column(column).to_pylist()
 
 
 def _served(day: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import CACHE, FailedError, Spread, child_environment, run
-from benchmarks.routes import DATABASE, EXPLANATION, MOST_OF_THE_SLOW, NOT_MEASURED
+from benchmarks.routes import EXPLANATION, GOALS, KINDS, MOST_OF_THE_SLOW, NOT_MEASURED
 from benchmarks.service import DAY, DataSet, Service
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def section(routes: Sequence[Route], sizes: Sequence[int], runs: int, timeout: f
         f"|---|---|{'--:|' * len(columns)}--:|",
     ]
     for route in routes:
-        kind = "DuckDB" if route.into == DATABASE else "JSON Lines"
+        kind = KINDS[route.into]
         for size, of_size in courses.items():
             start = f"| {route.title} | {kind} | {size:,} |"
             if (course := of_size.get(route.key)) is not None:
@@ -148,9 +148,30 @@ def section(routes: Sequence[Route], sizes: Sequence[int], runs: int, timeout: f
         starts.append(f"| {route.title} | {shown}")
     return [
         *(EXPLANATION.format(runs=runs), "", *lines, ""),
+        *_goals(courses),
         *(f"Start-up: the same with {_FEW} events.", "", *starts, ""),
         NOT_MEASURED,
     ]
+
+
+def _goals(courses: Mapping[int, Mapping[str, Course]]) -> list[str]:
+    """What was aimed at, and what was reached, over the most events that both were given."""
+    lines = []
+    for key, other_key, aim in GOALS:
+        sizes = [size for size, of_size in courses.items() if {key, other_key} <= of_size.keys()]
+        pair = [courses[max(sizes)][name] for name in (key, other_key)] if sizes else []
+        if not pair or any(course.failure is not None for course in pair):
+            continue
+        own, other = pair
+        # Within a round: a busy moment of the machine hits both.
+        ratio = Spread.of([b / a for a, b in zip(own.cpu, other.cpu, strict=True)])
+        verdict = "reached" if ratio.median >= aim else "missed"
+        lines.append(
+            f"| events per CPU second of {key} / {other_key}, {max(sizes):,} events | >= {aim} "
+            f"| {ratio.show()} | {verdict} |"
+        )
+    head = ["| figure | goal | measured | |", "|---|--:|--:|---|"]
+    return [*head, *lines, ""] if lines else []
 
 
 def _row(size: int, course: Course, few: Course) -> str:

@@ -1,4 +1,4 @@
-"""Whole ways from Mixpanel into DuckDB or JSON Lines: this tap's, and those of its peers."""
+"""Whole ways from Mixpanel into DuckDB, Parquet or JSON Lines: this tap's and its peers'."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 JSON_LINES = "events.jsonl"
 DATABASE = "events.duckdb"
+PARQUET = "events.parquet"
+
+KINDS = {JSON_LINES: "JSON Lines", DATABASE: "DuckDB", PARQUET: "Parquet"}
+"""What the files are, by name."""
+
+GOALS = (("parquet", "target-jsonl", 7), ("parquet", "target-duckdb", 5))
+"""What is compared with what, and how many times as many events per CPU second are aimed at."""
 
 EXPLANATION = """\
 Wide events of one day, into a file or a table; median [least, most] of {runs} rounds in turn. After
@@ -79,6 +86,7 @@ def routes(keys: frozenset[str] | None = None) -> list[Route]:
         keys: Only these; None for all.
     """
     every: dict[str, Callable[[str], Route]] = {
+        "parquet": _parquet,
         "duckdb": _duckdb,
         "target-duckdb": _target_duckdb,
         "pyairbyte": _pyairbyte,
@@ -113,14 +121,34 @@ def _jsonl_loader(folder: Path) -> tuple[str, ...]:
     return _loader("target-jsonl==0.1.4", "target-jsonl", folder, settings)
 
 
-def _duckdb(key: str) -> Route:
-    def commands(folder: Path, _service: Mapping[str, str]) -> list[Command]:
-        program = Path(sys.executable).with_name("mixpanel-export")
-        return [(str(program), "read", "--to", f"duckdb:///{folder / DATABASE}#events")]
+def _read(target: str) -> tuple[str, ...]:
+    program = Path(sys.executable).with_name("mixpanel-export")
+    return (str(program), "read", "--to", target)
 
-    dates = {_PREFIX + "START_DATE": _DAY, _PREFIX + "END_DATE": _DAY}
-    title = "**this tap**, `mixpanel-export read`"
-    return Route(key, title, DATABASE, "main.events.insert_id", commands, lambda _service: dates)
+
+_DATES = {_PREFIX + "START_DATE": _DAY, _PREFIX + "END_DATE": _DAY}
+
+
+def _parquet(key: str) -> Route:
+    return Route(
+        key,
+        "**this tap**, `mixpanel-export read` to a file",
+        PARQUET,
+        "insert_id",
+        lambda folder, _service: [_read(str(folder / PARQUET))],
+        lambda _service: _DATES,
+    )
+
+
+def _duckdb(key: str) -> Route:
+    return Route(
+        key,
+        "**this tap**, `mixpanel-export read` to a table",
+        DATABASE,
+        "main.events.insert_id",
+        lambda folder, _service: [_read(f"duckdb:///{folder / DATABASE}#events")],
+        lambda _service: _DATES,
+    )
 
 
 def _target_duckdb(key: str) -> Route:

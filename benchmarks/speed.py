@@ -165,6 +165,7 @@ _GOALS = (
     (PLAIN, NAIVE, 1 / 10),
     (PLAIN, TAP_MIXPANEL, 1 / 30),
     (PLAIN, HEADLESS, 1 / 3),
+    ("arrow-parquet", PLAIN, 1.25),
 )
 
 

@@ -13,9 +13,3 @@ PROPERTIES = "properties"
 
 ALWAYS_WRITTEN = (EVENT_ID, TIMESTAMP)
 """The columns that no selection leaves out, the first ones of a record."""
-
-# A digest in hex has 64 characters.
-_DAY_START = len(f'{{"{EVENT_ID}":"","{TIMESTAMP}":"') + 64
-
-DAY = slice(_DAY_START, _DAY_START + len(b"2026-11-22"))
-"""Where the UTC day of the timestamp is in the JSON text of a record."""

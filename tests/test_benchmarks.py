@@ -63,7 +63,8 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
 def test_whole_ways_are_compared_and_one_that_loses_events_is_told(tmp_path, monkeypatch):
     end_to_end = importlib.import_module("benchmarks.end_to_end")
     monkeypatch.setattr(end_to_end, "CACHE", tmp_path)
-    every = routes.routes(frozenset({"duckdb", "records"}))
+    every = routes.routes(frozenset({"parquet", "duckdb", "records"}))
+    monkeypatch.setattr(end_to_end, "GOALS", (("parquet", "duckdb", 1e9), ("records", "lossy", 1)))
     (whole,) = [route for route in every if route.key == "records"]
 
     def lossy(folder, service):
@@ -79,12 +80,14 @@ def test_whole_ways_are_compared_and_one_that_loses_events_is_told(tmp_path, mon
     table, starts = (
         [line for line in part if line.startswith("|")] for part in split(lines, "Start-up")
     )
-    assert len(table) == 2 + 3
-    assert len(starts) == 2 + 4
-    assert re.match(r"\| .* \| DuckDB \| 500 \| [\d.]+ \[", table[2])
-    assert re.match(r"\| .* \| JSON Lines \| 500 \| [\d.]+ \[", table[3])
-    assert re.search(r"\| 500 \| failed: \d\d events of 500", table[4])
-    assert "failed" not in "".join([*table[:4], *starts])
+    assert len(table) == (2 + 4) + (2 + 1)
+    assert len(starts) == 2 + 5
+    for kind, row in zip(("Parquet", "DuckDB", "JSON Lines"), table[2:5], strict=True):
+        assert re.match(rf"\| .* \| {kind} \| 500 \| [\d.]+ \[", row)
+    assert re.search(r"\| 500 \| failed: \d\d events of 500", table[5])
+    assert "failed" not in "".join([*table[:5], *starts])
+    # What failed is compared with nothing.
+    assert re.match(r"\| events per CPU second of parquet / duckdb, 500 .* \| missed \|", table[8])
     assert list((tmp_path / "routes").iterdir()) == []
 
 

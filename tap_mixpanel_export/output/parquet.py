@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tap_mixpanel_export.errors import OutputError
-from tap_mixpanel_export.record_layout import TIMESTAMP
+from tap_mixpanel_export.record_layout import EVENT_ID, PROPERTIES, TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,8 @@ _ROW_GROUP_BYTES = 16 * 1024 * 1024
 _PENDING_BYTES = 48 * 1024 * 1024
 # Files open at once; many systems allow a process 256.
 _OPEN_FILES = 64
+# Of each row another value: a dictionary of them is made to be given up.
+_UNIQUE = frozenset({EVENT_ID, TIMESTAMP, PROPERTIES, "insert_id"})
 _EPOCH = date(1970, 1, 1)
 
 
@@ -45,7 +47,12 @@ class ParquetPart:
         self.pending_bytes = 0
         self._pending: list[pa.RecordBatch] = []
         try:
-            self._writer: Any = pq.ParquetWriter(file, schema, compression="zstd")
+            self._writer: Any = pq.ParquetWriter(
+                file,
+                schema,
+                compression="zstd",
+                use_dictionary=[name for name in schema.names if name not in _UNIQUE],
+            )
         except BaseException:
             _close_incomplete(file)
             raise

@@ -98,13 +98,17 @@ def array_maker(
     read = _reader(field, project)
 
     def make(values: Sequence[Any]) -> pa.Array:
-        # One look at the types tells of most columns that nothing is to be read.
-        if not {Raw}.isdisjoint(map(type, values)):
-            values = [
-                None if value is ABSENT else read(bytes(value)) if type(value) is Raw else value
-                for value in values
-            ]
-        return pa.array(values, kind)
+        try:
+            return pa.array(values, kind)
+        except (pa.ArrowTypeError, pa.ArrowInvalid):
+            # JSON text, which no type takes; most columns have none.
+            return pa.array(
+                [
+                    None if value is ABSENT else read(bytes(value)) if type(value) is Raw else value
+                    for value in values
+                ],
+                kind,
+            )
 
     return make
 
