@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import end_to_end, loader, mapping, parts, peak_memory, speed, startup
+from benchmarks import end_to_end, loader, loaders, mapping, parts, peak_memory, speed, startup
 from benchmarks.measure import CACHE
 from benchmarks.plot import svg
 from benchmarks.routes import routes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.speed import Measured
 
 _HERE = Path(__file__).resolve().parent
-_SECTIONS = ("speed", "memory", "startup", "loader", "peers", "parts", "mapping")
+_SECTIONS = ("speed", "memory", "startup", "loader", "loaders", "peers", "parts", "mapping")
 _SHAPES = {"wide": "Wide events (35 properties)", "adobe": "Events of the 11 mapped fields"}
 
 _EXPLANATION = """\
@@ -70,6 +70,10 @@ def _other_sections(options: argparse.Namespace) -> list[str]:
         "loader": (
             "End to end, into target-jsonl 0.1.4",
             lambda: loader.section(events // 10, runs, timeout),
+        ),
+        "loaders": (
+            "Loaders, and files instead of them",
+            lambda: loaders.section(events // 10, runs, timeout),
         ),
         "peers": (
             "End to end, beside other programs",
