@@ -146,3 +146,24 @@ def test_a_command_that_hangs_is_told(measure):
 
     with pytest.raises(measure.FailedError, match=r"longer than 0\.2 s"):
         measure.run([command], dict(os.environ), timeout=0.2)
+
+
+@pytest.mark.slow
+def test_a_way_to_load_is_measured_and_its_rows_are_counted(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    loaders = importlib.import_module("benchmarks.loaders")
+    keep = ("sh", str(ROOT / "tests" / "targets" / "keep-state.sh"))
+    files = loaders.Way(
+        "files", "as they are", keep, loaders._batches("jsonl", "none"), is_first=True
+    )
+    monkeypatch.setattr(loaders, "_without_server", lambda: [files])
+    monkeypatch.setattr(loaders, "postgres_programs", lambda: None)
+
+    _, _, row, *_ = loaders.section(events=300, runs=1, timeout=60)
+
+    assert row.startswith("| files | as they are |")
+    assert "| 1.0 [1.0, 1.0] |" in row
+    lost = loaders.Way("nothing", "at all", keep, is_first=True)
+    monkeypatch.setattr(loaders, "_without_server", lambda: [lost])
+    with pytest.raises(RuntimeError, match="0 of 1 events loaded"):
+        loaders.section(events=300, runs=1, timeout=60)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import runpy
 import shutil
 import subprocess
 from collections import Counter
@@ -18,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from event_truth import Row, expected_rows, instant_of, parse
-from harness import run_tap
 from meltano_project import MeltanoProject, environment
 from private_postgres import postgres_programs, private_postgres
 from readme import read
@@ -252,123 +250,6 @@ def test_files_are_loaded_into_the_tables_that_the_loaders_have_made(project, lo
     for name in ("duckdb", "postgres"):
         rows = dict(loaders[name].rows())
         assert_same({key: rows[key] for key in truth}, truth)
-
-
-def test_target_jsonl_writes_the_same_when_it_does_not_look_for_the_folder(project, tmp_path):
-    (tmp_path / "output").mkdir()
-    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
-        exported = run_tap(sandbox, start_date=START.date().isoformat()).output
-    loader = project.root / ".meltano/loaders/target-jsonl/venv/bin/target-jsonl"
-    settings = {
-        "usual.jsonl": {"destination_path": "output", "custom_name": "usual"},
-        "fast.jsonl": {"destination_path": "", "custom_name": "output/fast"},
-    }
-    for name, where in settings.items():
-        config = tmp_path / "config.json"
-        config.write_text(json.dumps({"do_timestamp_file": False, **where}))
-        subprocess.run(
-            [loader, "--config", config],
-            input=exported,
-            check=True,
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-        )
-        assert (tmp_path / "output" / name).stat().st_size > 1_000_000
-    usual, fast = ((tmp_path / "output" / name).read_bytes() for name in settings)
-    assert fast == usual
-
-
-@pytest.mark.parametrize("database", ["postgres", "csv"])
-def test_loaders_of_the_sdk_take_files(database, project, server, tmp_path):
-    if server is None:
-        pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
-    files = {
-        "encoding": {"format": "jsonl", "compression": "gzip"},
-        "storage": {"root": tmp_path.as_uri()},
-    }
-    with Sandbox(clock=SandboxClock.fixed(NOON)) as sandbox:
-        start = START.date().isoformat()
-        exported = run_tap(
-            sandbox, start_date=start, batch_config=files, properties_format="string"
-        ).output
-        truth = truth_of(sandbox)
-    address = {"host": "127.0.0.1", "port": server.port, "database": "postgres"}
-    who = {"user": server.user, "password": "any", "default_target_schema": "from_files"}
-    config = {
-        "postgres": {**address, **who, "use_copy": True},
-        "csv": {"output_path": str(tmp_path)},
-    }[database]
-    (tmp_path / "config.json").write_text(json.dumps({**config, "validate_records": False}))
-    loader = project.root / f".meltano/loaders/target-{database}/venv/bin/target-{database}"
-    subprocess.run(
-        [loader, "--config", tmp_path / "config.json"],
-        input=exported,
-        check=True,
-        env=environment(PGTZ="UTC"),
-        stdout=subprocess.DEVNULL,
-    )
-    if database == "postgres":
-        found = server.query(
-            "SELECT json_build_array(event_id, event_name, timestamp, properties)"
-            " FROM from_files.events"
-        )
-        rows = [(key, name, at, parse(text)) for key, name, at, text in map(parse, found)]
-    else:
-        csv.field_size_limit(2**31 - 1)
-        with (tmp_path / "events.csv").open(encoding="utf-8", newline="") as file:
-            rows = [
-                (r["event_id"], r["event_name"], r["timestamp"], parse(r["properties"]))
-                for r in csv.DictReader(file)
-            ]
-    assert len(rows) == len(truth)
-    assert_same(dict(arrived(*row) for row in rows), truth)
-
-
-# Runs in a loader's environment: the types that it makes columns of, one a line.
-KINDS = {
-    "duckdb": """
-from target_duckdb.db_sync import column_type
-kind = column_type
-""",
-    "postgres": """
-from sqlalchemy.dialects.postgresql import dialect
-from target_postgres.connector import PostgresConnector
-settings = {"sqlalchemy_url": "postgresql+psycopg://x:y@z/z", "interpret_content_encoding": False}
-types = PostgresConnector(settings)
-kind = lambda schema: types.to_sql_type(schema).compile(dialect=dialect())
-""",
-}
-COLUMNS = [
-    {"type": "string"},
-    {"type": ["string", "null"]},
-    {"type": "string", "format": "date-time"},
-    {"type": ["string", "null"], "format": "date"},
-    {"type": ["boolean", "null"]},
-    {"type": ["number", "null"], "minimum": 0},
-    *({"type": ["integer", "null"], "minimum": -(2**n), "maximum": 2**n - 1} for n in (7, 15, 31)),
-    {"type": ["integer", "null"], "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
-    {"type": ["array", "null"], "items": {"type": "string"}},
-    {"type": ["array", "null"], "items": {"type": "object", "properties": {}}},
-    {"type": ["object", "null"]},
-]
-
-
-@pytest.mark.parametrize(("name", "class_name"), [("duckdb", "DuckDb"), ("postgres", "Postgres")])
-def test_tables_for_files_are_those_that_the_loader_would_make(project, name, class_name):
-    loader = runpy.run_path(str(LOADER_OF_BATCHES))[class_name]
-    program = KINDS[name] + "import json, sys\nfor line in sys.stdin: print(kind(json.loads(line)))"
-    done = subprocess.run(
-        [project.root / f".meltano/loaders/target-{name}/venv/bin/python", "-c", program],
-        input="".join(json.dumps(schema) + "\n" for schema in COLUMNS),
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    # `timestamp` is what SQL says in more words.
-    theirs = [kind.lower().removesuffix(" without time zone") for kind in done.stdout.splitlines()]
-    assert [loader._kind(schema).lower() for schema in COLUMNS] == theirs
 
 
 def jsonl_loader(project: MeltanoProject) -> Loader:

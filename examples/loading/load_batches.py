@@ -134,7 +134,7 @@ class Postgres:
             return _integer(schema, ("smallint", "integer", "bigint"))
         if "array" in schema["type"]:
             return cls._kind({"type": schema["items"]["type"]}) + "[]"
-        kinds = {"number": "numeric", "boolean": "boolean", "object": "jsonb"}
+        kinds = {"number": "decimal", "boolean": "boolean", "object": "jsonb"}
         return next((kinds[name] for name in kinds if name in schema["type"]), "text")
 
 
