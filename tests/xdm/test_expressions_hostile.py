@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tap_mixpanel_export.xdm.expressions import EvaluationError, compile_expression
 from tap_mixpanel_export.xdm.expressions.bounds import MAX_CHARACTERS, MAX_ITEMS
 from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS
+from tap_mixpanel_export.xdm.regular_expressions import compiled
 
 NAMES = "abcd"
 LONGEST = "x" * MAX_CHARACTERS
@@ -161,3 +162,13 @@ def test_what_is_large_but_within_bounds_is_computed():
         ("n == '1" + "0" * 500 + "'", True),
     ]:
         assert compile_expression(text).evaluate(event.get) == expected
+
+
+@pytest.mark.parametrize("half", [chr(0xD800), chr(0xDC00)])
+def test_a_pattern_takes_half_a_character_for_one(half):
+    """RE2 reads UTF-8, which has no such thing."""
+    pattern = compiled("a.b")
+    text = f"a{half}b"
+    assert pattern.fullmatch(text)
+    assert pattern.search(f"x{text}")
+    assert len(list(pattern.finditer(f"{text} {text}"))) == 2
