@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -174,3 +174,10 @@ def test_recipes_name_files_that_exist_and_four_at_most():
         assert 1 <= len(named) <= 4, what
         for name in named:
             assert (ROOT / name).exists() or (FOLDER / name).exists(), name
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """Pytest imports them by it: of two, the whole suite ends before its first test."""
+    files = (ROOT / "tests").rglob("*.py")
+    names = Counter(path.name for path in files if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
