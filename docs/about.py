@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 # `--about` does not tell whose a setting is: these beginnings are the SDK's.
@@ -17,15 +18,19 @@ def about(program: str = "main") -> dict[str, Any]:
     Args:
         program: A function of the package's `__main__`, as `pyproject.toml` names it.
     """
+    answer: dict[str, Any] = json.loads(_told(program))
+    return answer
+
+
+@cache
+def _told(program: str) -> str:
     start = f"from tap_mixpanel_export.__main__ import {program}; {program}()"
-    told = subprocess.run(  # noqa: S603 - this project's own
+    return subprocess.run(  # noqa: S603 - this project's own
         [sys.executable, "-c", start, "--about", "--format=json"],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    answer: dict[str, Any] = json.loads(told)
-    return answer
 
 
 def is_own(name: str) -> bool:

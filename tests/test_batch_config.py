@@ -132,6 +132,7 @@ def test_a_missing_package_is_named_by_its_extra(monkeypatch, root, module, extr
     assert f"pip install tap-mixpanel-export[{extra}]" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "storage",
     [

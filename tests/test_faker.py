@@ -36,6 +36,7 @@ def made_up(sandbox, **settings):
     return [(record["distinct_id"], record["city"]) for record in got.records]
 
 
+@pytest.mark.slow
 def test_values_are_made_up_as_faker_config_says(sandbox):
     first = made_up(sandbox, faker_config={"seed": 7, "locale": "ja_JP"})
     assert len(set(first)) > 1

@@ -61,6 +61,7 @@ def test_a_day_without_events_is_no_reason_to_wait(waits):
     assert waits == []
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_writes_nothing_twice(sandbox, waits):
     state = run_tap(sandbox, start_date="2026-03-08").state()
     waits.clear()

@@ -330,6 +330,7 @@ def test_values_that_do_not_fit_are_counted_by_column_and_not_quoted(nasty, capl
     assert "maybe" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_wrong_zone_is_warned_about(small, caplog):
     run_tap(small, project_timezone="America/Los_Angeles", **START)
     assert "project_timezone looks wrong" in caplog.text

@@ -286,6 +286,7 @@ def test_a_reader_that_is_left_early_leaves_nothing(sandbox, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_state_is_told_when_all_before_it_was_taken(sandbox) -> None:
     taken, told = [], []
 

@@ -231,6 +231,7 @@ def test_files_that_cannot_be_used_are_named(sandbox, config, tmp_path) -> None:
     assert sandbox.requests == []
 
 
+@pytest.mark.slow
 def test_a_state_file_moves_with_what_is_committed(sandbox, config, tmp_path) -> None:
     """And where it is new, a folder's own state is gone on from."""
     folder, state = tmp_path / "raw", tmp_path / "state.json"
@@ -294,6 +295,7 @@ def test_a_full_temporary_folder_is_told_and_nothing_is_kept(config, tmp_path) -
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [config]
 
 
+@pytest.mark.slow
 def test_a_table_gets_the_columns_that_are_asked_for_later(sandbox, config, tmp_path) -> None:
     database = tmp_path / "own.db"
     target = f"duckdb:///{database}#order"

@@ -287,6 +287,7 @@ def test_wide_windows_can_be_refused(sandbox, ask):
     assert ask(None, from_date="2026-10-21") == 400
 
 
+@pytest.mark.slow
 def test_late_arrivals_of_any_age():
     clock = SandboxClock.fixed(NOON)
     usual = Sandbox(clock=clock)

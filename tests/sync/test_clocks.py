@@ -97,6 +97,7 @@ def test_years_that_cannot_be_end_in_a_sentence_or_in_a_run(sandbox, year, name)
         assert got.error is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "1969-12-31"])
 @pytest.mark.parametrize(

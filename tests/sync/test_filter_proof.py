@@ -137,6 +137,7 @@ def test_one_line_says_which_way_a_run_goes_and_why(sandbox, caplog):
     assert "days are read whole" in line
 
 
+@pytest.mark.slow
 def test_a_proof_is_renewed_when_it_is_old_or_of_another_filter(sandbox):
     def asked_both_ways(before):
         asked = sandbox.requests[before:]

@@ -160,6 +160,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 @settings(max_examples=300, deadline=None)
 def test_whatever_is_passed_as_state_is_never_taken_for_none(state):

@@ -101,6 +101,7 @@ def add_known_that_is_left_out(runs):
     runs.sandbox.clock.advance(HOUR)
 
 
+@pytest.mark.slow
 def test_all_that_was_left_out_since_the_proof_comes_once_a_known_event_is_missed(runs, caplog):
     """The days are read whole, and hold the event: the filter has lied, since nobody knows when."""
     for _ in range(2):
@@ -120,6 +121,7 @@ def test_all_that_was_left_out_since_the_proof_comes_once_a_known_event_is_misse
     assert "lookback_from" not in runs.entry
 
 
+@pytest.mark.slow
 def test_a_proof_that_fails_tells_of_lies_since_the_last_one(runs):
     """Days that are older than the look-back by then are read again, too."""
     runs.lie()
@@ -137,6 +139,7 @@ def test_a_proof_that_fails_tells_of_lies_since_the_last_one(runs):
     assert runs.lost() == set()
 
 
+@pytest.mark.slow
 def test_older_days_are_swept_again_when_the_filter_is_honest(runs):
     """What a sweep was not given is found by the next one that is."""
     now = runs.sandbox.clock.now()

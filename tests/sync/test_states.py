@@ -94,6 +94,7 @@ def test_the_command_refuses_a_state_that_makes_no_sense(sandbox, tmp_path):
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_oldest_of_bookmarks_and_the_longest_of_lookbacks_meet_at_the_epoch(sandbox):
     state = {"replication_key_value": "1970-01-02T00:00:00Z"}
     got = run(

@@ -117,6 +117,7 @@ def test_hourly_runs_cost_no_more_sweeps_than_daily_ones(sandbox):
         assert sum(since <= r.time < since + HOUR for r in requests) <= 60
 
 
+@pytest.mark.slow
 def test_a_run_after_a_month_sweeps_everything(sandbox):
     first = run(sandbox, **FROM)
     sandbox.clock.advance(30 * DAY)
@@ -214,6 +215,7 @@ def test_wide_sweeps_that_are_refused_are_asked_in_halves(sandbox):
     assert max((r.to_date - r.from_date).days + 1 for r in swept) <= 100
 
 
+@pytest.mark.slow
 def test_sweeps_leave_the_last_tenth_of_the_hour_alone(sandbox):
     state = proven(sandbox, **FROM)
     asked = len(sandbox.requests)
@@ -263,6 +265,7 @@ def test_sweeps_can_be_turned_off(sandbox):
     assert sweeps_of(sandbox.requests[asked:], date(2026, 3, 10)) == []
 
 
+@pytest.mark.slow
 def test_sweeps_do_not_reach_before_a_start_that_is_set(sandbox):
     state = proven(sandbox, **FROM)
     asked = len(sandbox.requests)
