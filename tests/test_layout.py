@@ -181,3 +181,11 @@ def test_no_two_files_of_tests_have_one_name():
     files = (ROOT / "tests").rglob("*.py")
     names = Counter(path.name for path in files if path.name != "conftest.py")
     assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.xdist_group("named group")
+def test_tests_of_a_group_go_to_one_worker(request):
+    """Workers tell the group by its name behind the test's; what they share is made once then."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("runs in one process")
+    assert request.node.nodeid.endswith("@named group")
