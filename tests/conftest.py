@@ -31,7 +31,11 @@ settings.load_profile("repeatable")
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Run the whole suite, or a tier of it, on several cores; named tests in this one process."""
     options = config.option
-    if hasattr(config, "workerinput") or not config.pluginmanager.has_plugin("xdist"):
+    if hasattr(config, "workerinput"):
+        # A worker reads the command line only, which does not say it.
+        options.loadgroup = config.workerinput["dist"] == "loadgroup"
+        return
+    if not config.pluginmanager.has_plugin("xdist"):
         return
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_watched = options.usepdb or options.capture == "no" or options.collectonly
@@ -41,6 +45,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if options.numprocesses and options.dist == "no":
         # A test goes to the next free worker; those of a group share a costly set-up, and a worker.
         options.dist = "loadgroup"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker how tests are dealt out."""
+    node.workerinput["dist"] = node.config.option.dist
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
