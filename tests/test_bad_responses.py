@@ -96,6 +96,7 @@ def test_too_many_malformed_lines_of_a_window_do_not_hide_behind_those_before(sa
         ("Internal Server Error", 1, "an error in words"),
     ],
 )
+@pytest.mark.slow
 def test_an_answer_that_is_no_export_is_never_a_malformed_line(  # noqa: PLR0917 - fixtures
     sandbox, tmp_path, text, share, words, day
 ):
@@ -125,6 +126,7 @@ def test_an_answer_whose_end_nobody_can_see_is_taken_when_it_comes_twice(sandbox
 
 @EACH_WINDOW
 @pytest.mark.parametrize("kind", ["empty_first_chunk", "short_length"])
+@pytest.mark.slow
 def test_an_answer_that_always_ends_too_early_is_never_taken(sandbox, kind, day):
     sandbox.add_faults(Fault(kind, day=day, times=None))
     got = run(sandbox)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from tap_mixpanel_export.sandbox import Sandbox
 from tap_mixpanel_export.tap import TapMixpanelExport
+
+pytestmark = pytest.mark.slow
 
 SANDBOX = Sandbox()
 SANDBOX.start()

@@ -202,6 +202,7 @@ def test_what_ends_a_run_leaves_the_state_at_the_last_finished_window(
 
 @EACH_WINDOW
 @pytest.mark.parametrize("name", ["500", "reset", "truncated gzip", "terminated early"])
+@pytest.mark.slow
 def test_a_window_whose_tries_are_used_up_ends_the_run(sandbox, name, day):
     sandbox.add_faults(on_day(PASSING[name], day, times=None))
     got = run(sandbox)
@@ -213,6 +214,7 @@ def test_a_window_whose_tries_are_used_up_ends_the_run(sandbox, name, day):
 
 
 @pytest.mark.parametrize("fails", range(1, 3))
+@pytest.mark.slow
 def test_a_wide_window_that_fails_is_asked_for_in_smaller_ones(sandbox, fails):
     middle = WINDOWS["middle"]
     state = bookmark_at(NOW)
@@ -256,6 +258,7 @@ def test_a_backfill_goes_on_in_narrower_windows_after_a_failure():
         assert_each_day_is_granted_once(box, but=box.clock.now().date())
 
 
+@pytest.mark.slow
 def test_windows_before_one_that_is_refused_are_written_first(sandbox):
     # The first answer comes last.
     sandbox.add_faults(
@@ -324,6 +327,7 @@ def test_the_days_of_a_project_in_another_zone_end_the_run_with_a_hint():
         assert right.ids == truth(sandbox, zone=zone)
 
 
+@pytest.mark.slow
 def test_faults_in_all_windows_at_once(sandbox):
     for day in range(11, 16):
         for name in (

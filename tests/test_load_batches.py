@@ -91,6 +91,7 @@ def late_event(minutes: int) -> Event:
     )
 
 
+@pytest.mark.slow
 def test_duckdb_holds_every_event_once_late_ones_too(load, tmp_path):
     clock = SandboxClock.fixed(NOON)
     folder = tmp_path / "files"
@@ -110,6 +111,7 @@ def test_duckdb_holds_every_event_once_late_ones_too(load, tmp_path):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_properties_that_json_allows_and_databases_refuse_arrive_in_duckdb(load, tmp_path):
     with Sandbox(clock=SandboxClock.fixed(NOON), hostile=True, null_bytes=True) as sandbox:
         load(export(sandbox, tmp_path / "files", PARQUET, None).output)

@@ -117,6 +117,7 @@ def test_runs_that_succeed_tell_nothing(sandbox, told, credentials):
     assert "/export" in told()
 
 
+@pytest.mark.slow
 def test_runs_that_meet_faults_tell_nothing(sandbox, told):
     sandbox.add_faults(*FAULTS)
     got = run(sandbox, max_window_days=1)
@@ -164,6 +165,7 @@ def test_split_malformed_and_cut_off_lines_are_not_told(sandbox, told):
     assert_tells_nothing(told())
 
 
+@pytest.mark.slow
 def test_a_service_that_is_not_there_is_named_without_the_query(told):
     with Sandbox([], credentials=SECRETS) as gone:
         url = gone.api_url

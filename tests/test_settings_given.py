@@ -381,6 +381,7 @@ def test_a_start_before_mixpanel_is_its_first_day_and_the_run_says_so(text, zone
     )
 
 
+@pytest.mark.slow
 def test_the_notice_is_logged_once(caplog):
     with Sandbox([], clock=SandboxClock.fixed(NOW)) as sandbox:
         run_tap(sandbox, start_date="0001-01-01", end_date="2011-07-12")

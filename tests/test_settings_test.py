@@ -34,6 +34,7 @@ def waits(monkeypatch):
     return waits
 
 
+@pytest.mark.slow
 def test_the_first_record_takes_one_query_of_one_day(sandbox, waits, monkeypatch):
     asked = []
 
@@ -53,6 +54,7 @@ def test_the_first_record_takes_one_query_of_one_day(sandbox, waits, monkeypatch
     assert got.ids == truth(sandbox) + twice
 
 
+@pytest.mark.slow
 def test_a_day_without_events_is_no_reason_to_wait(waits):
     quiet = some_days(NOW - 9 * DAY, 3)
     with Sandbox(quiet, clock=SandboxClock.fixed(NOW)) as sandbox:

@@ -379,6 +379,7 @@ def test_a_refusal_of_the_service_is_one_message(command, file):
     assert sandbox.credentials.project_secret not in err
 
 
+@pytest.mark.slow
 def test_a_run_with_a_project_secret_warns_once_with_the_dates(command, file):
     with Sandbox([Event.at(NOW)], clock=SandboxClock.fixed(NOW)) as sandbox:
         config = {

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from tap_mixpanel_export.private_files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 # A process that is killed leaves its temporary file.
 _TEMPORARY_SECONDS = 3600
@@ -161,8 +162,8 @@ class _LocalStore:
 class _RemoteStore:
     """Objects of a file system that fsspec knows."""
 
-    # That of fsspec's memory looks first and writes then.
-    _creating = threading.Lock()
+    # That of fsspec's memory looks first and writes then, and lists what another thread removes.
+    _memory = threading.Lock()
 
     def __init__(self, url: str, folder: str) -> None:
         # Slow to import, and needed here only.
@@ -179,6 +180,8 @@ class _RemoteStore:
             ) from error
         except Exception as error:  # each library has errors of its own
             raise self._unusable(error) from error
+        is_memory = "memory" in self._files.protocol
+        self._turn: AbstractContextManager[object] = self._memory if is_memory else nullcontext()
         self._root = path.rstrip("/")
         self._folder = f"{self._root}/{folder}"
         self._check_creating()
@@ -213,8 +216,7 @@ class _RemoteStore:
                 return False
             return True
 
-        with self._creating:
-            return bool(self._explained(pipe))
+        return bool(self._explained(pipe))
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         self._explained(lambda: self._files.pipe_file(self._path(name), _encoded(content)))
@@ -250,7 +252,8 @@ class _RemoteStore:
 
     def _explained(self, action: Callable[[], Any]) -> Any:
         try:
-            return action()
+            with self._turn:
+                return action()
         except Exception as error:  # each library has errors of its own
             raise self._unusable(error) from error
 

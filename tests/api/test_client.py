@@ -197,6 +197,7 @@ def test_an_answer_that_is_not_whole_is_never_taken_for_one(start, fault, error)
     assert "from_date" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_silence_is_told_with_its_setting(start, monkeypatch):
     with pytest.raises(ConnectionFailedError, match=r"no answer within 0\.2 s \(request_timeout"):
         exported(endpoint_of(start(Fault("slow_start", seconds=60)), timeout=0.2))

@@ -102,6 +102,7 @@ print(json.dumps(sent))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_stay_within_the_quota_together(quota_file):
     runs = [
         start([sys.executable, "-c", RUN, str(quota_file)], stdout=subprocess.PIPE, text=True)

@@ -235,6 +235,7 @@ def test_what_is_a_file_and_what_a_directory(tmp_path, monkeypatch):
         ("/proc/nowhere/", "the directory /proc/nowhere/default cannot be used"),
     ],
 )
+@pytest.mark.slow
 def test_a_directory_that_cannot_be_used_is_refused(url, words, monkeypatch):
     # No server: credentials and addresses of a developer's machine are none of the test's.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

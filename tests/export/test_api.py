@@ -366,6 +366,7 @@ def test_a_legacy_project_has_the_same_days() -> None:
     assert sum(map(len, parts)) == len(whole)
 
 
+@pytest.mark.slow
 def test_an_event_at_an_instant_that_ends_a_run_is_in_it() -> None:
     events = [Event.at(NOW - timedelta(days=1), insert_id="x")]
     with Sandbox(events, clock=SandboxClock.fixed(NOW)) as sandbox, quick_taps():

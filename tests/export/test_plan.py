@@ -109,6 +109,7 @@ def test_windows_of_a_plan_depend_on_sizes_as_those_of_a_run_do(plan, monkeypatc
         assert_as_planned(planned, sandbox, **FROM)
 
 
+@pytest.mark.slow
 def test_an_incremental_run_is_planned_proof_and_all(plan, shop):
     shop.add([Event.at(NOW - HOUR, insert_id="before")])
     state = run_tap(shop, None, **FROM).state()
@@ -190,6 +191,7 @@ def test_a_plan_changes_nothing(plan, shop, tmp_path):
     assert not report.exists()
 
 
+@pytest.mark.slow
 def test_days_without_events_are_counted_twice_in_the_most(plan):
     with Sandbox([], clock=SandboxClock.fixed(NOW)) as sandbox:
         planned = plan(sandbox, **FROM)

@@ -140,6 +140,7 @@ def test_nor_do_logs_state_and_report_show_it(sandbox, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("properties_format", ["object", "string"])
+@pytest.mark.slow
 def test_names_that_no_event_has_are_warned_about(sandbox, caplog, properties_format):
     """A wrong case, or a missing $: personal data would go through without a word."""
     settings = {

@@ -119,6 +119,7 @@ def test_tells_properties_without_a_column_and_kinds_that_do_not_fit(sandbox, tm
     assert "plan" not in hidden["unmappedProperties"]
 
 
+@pytest.mark.slow
 def test_tells_late_events_by_day_and_the_phases_of_the_run(sandbox, events, tmp_path) -> None:
     first = run(sandbox, tmp_path)
     late = [
@@ -189,6 +190,7 @@ def test_says_why_a_run_failed(sandbox, tmp_path) -> None:
     assert report["eventsPerDay"] == {}
 
 
+@pytest.mark.slow
 def test_an_error_that_is_none_of_ours_tells_no_value(sandbox, tmp_path, monkeypatch) -> None:
     def fail(*_):
         raise RuntimeError(CANARY)

@@ -106,6 +106,7 @@ def test_the_oddities_are_all_there_each_day(events):
 
 
 @pytest.mark.parametrize("hostile", [False, True])
+@pytest.mark.slow
 def test_a_run_is_warned_of_values_that_fit_no_column_only_when_asked_for(hostile, caplog):
     """The first command that a newcomer tries warns of nothing."""
     with Sandbox(clock=SandboxClock.fixed(NOW), hostile=hostile) as sandbox:

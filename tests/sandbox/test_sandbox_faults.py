@@ -24,6 +24,7 @@ def takes_connections(sandbox):
     return False
 
 
+@pytest.mark.slow
 def test_every_fault_passes_and_the_retry_is_flawless(faulty, fetch):
     for kind in sorted(KINDS):
         seconds = 0 if kind == "drip_bytes" else 0.01

@@ -74,6 +74,7 @@ def test_what_was_refused_once_is_not_asked_for_again(sandbox, options) -> None:
     assert len(sandbox.requests) == 2
 
 
+@pytest.mark.slow
 def test_of_copies_of_a_task_one_asks_at_a_time(sandbox, options, monkeypatch) -> None:
     monkeypatch.setattr("tap_mixpanel_export.api.lease.Leases.POLL_SECONDS", 0.05)
     task = tasks(options)[0]

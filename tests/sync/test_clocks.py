@@ -138,6 +138,7 @@ ZONES = {
 
 
 @pytest.mark.parametrize(("before", "after"), ZONES.values(), ids=ZONES)
+@pytest.mark.slow
 def test_the_event_of_the_midnight_when_a_zone_changes_is_not_lost(before, after):
     old, new = (None if name is None else ZoneInfo(name) for name in (before, after))
     midnight = datetime(2026, 3, 20, tzinfo=old or UTC).astimezone(UTC)
@@ -170,6 +171,7 @@ def test_the_event_of_the_midnight_when_a_zone_changes_is_not_lost(before, after
         (None, None, None),
     ],
 )
+@pytest.mark.slow
 def test_the_zone_proves_itself(real, setting, told, caplog):
     zone = None if real is None else ZoneInfo(real)
     events = [
@@ -188,6 +190,7 @@ def test_the_zone_proves_itself(real, setting, told, caplog):
         assert told in caplog.text
 
 
+@pytest.mark.slow
 def test_a_days_imports_say_nothing_of_the_zone(caplog):
     """What is uploaded each night took any number of hours."""
     night = datetime(2026, 3, 14, tzinfo=UTC)

@@ -45,6 +45,7 @@ def names_of(run):
     return {record["event_name"] for record in run.records}
 
 
+@pytest.mark.slow
 def test_added_names_are_loaded_by_the_run_that_the_notice_asks_for(sandbox, notices):
     first = run_tap(sandbox, start_date="2026-11-08", event_names=["Sign up"])
     assert notices() == []
@@ -83,6 +84,7 @@ def test_added_names_are_loaded_by_the_run_that_the_notice_asks_for(sandbox, not
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_the_setting_that_changed_is_named(sandbox, notices, before, after, changed):
     first = run_tap(sandbox, start_date="2026-11-18", **before)
     notices()

@@ -81,6 +81,7 @@ def test_nothing_is_lost_whatever_the_stamps_say(sandbox, mode):
     assert lost(sandbox, runs) == set()
 
 
+@pytest.mark.slow
 def test_unproven_days_are_read_whole_and_chosen_from_here(sandbox):
     first = run(sandbox)
     # A day without events past the watermark proves nothing.

@@ -52,6 +52,7 @@ def sandbox(clock):
         yield sandbox
 
 
+@pytest.mark.slow
 def test_late_events_come_out_once_and_nothing_else_again(sandbox, clock):
     first = run(sandbox)
     clock.advance(timedelta(hours=6))
@@ -168,6 +169,7 @@ def test_an_expression_of_the_user_that_is_refused_ends_the_run(sandbox, clock):
     assert second.state() == first.state()
 
 
+@pytest.mark.slow
 def test_the_watermark_is_the_services_time_at_the_first_request(sandbox, clock):
     # The run goes on while the service's clock does, and something comes in behind its back.
     feed = sandbox._export.feed
@@ -188,6 +190,7 @@ def test_the_watermark_is_the_services_time_at_the_first_request(sandbox, clock)
     assert names(second) == ["behind its back"]
 
 
+@pytest.mark.slow
 def test_what_was_processed_within_the_margin_comes_again(sandbox, clock):
     events = [
         late(NOW - DAY, NOW - MARGIN, "before the margin"),
@@ -287,6 +290,7 @@ def test_an_end_on_the_bookmarks_own_day_is_not_passed_by_the_state(
     assert names(second) + names(third) == ["later"]
 
 
+@pytest.mark.slow
 def test_an_end_before_the_bookmark_leaves_the_state_as_it_is(sandbox, clock):
     first = run(sandbox)
     clock.advance(DAY)

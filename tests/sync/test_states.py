@@ -108,6 +108,7 @@ def test_the_oldest_of_bookmarks_and_the_longest_of_lookbacks_meet_at_the_epoch(
     assert sandbox.requests[0].from_date == date(1970, 1, 1)
 
 
+@pytest.mark.slow
 def test_the_state_never_goes_back_when_the_services_clock_does(sandbox, clock):
     first = run(sandbox)
     clock.advance(timedelta(minutes=-10))

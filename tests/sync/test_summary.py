@@ -114,6 +114,7 @@ SCHEMA = json.loads(
 )
 
 
+@pytest.mark.slow
 def test_the_line_of_a_run_is_one_line_of_json_as_its_schema_says(caplog):
     caplog.set_level(logging.INFO, logger="tap-mixpanel-export.run")
     now = datetime(2026, 1, 20, 12, tzinfo=timezone.utc)

@@ -189,6 +189,7 @@ def test_a_sweep_that_fails_is_a_warning_and_keeps_its_watermark(sandbox, caplog
     assert "late" in names(run(sandbox, got.state(), **FROM))
 
 
+@pytest.mark.slow
 def test_a_sweep_does_not_wait_for_the_quota_of_others(sandbox):
     state = proven(sandbox, **FROM)
     day = (LONG_AGO + 5 * DAY).date()
@@ -246,6 +247,7 @@ def test_a_run_that_is_killed_in_mid_sweep_keeps_what_was_swept(sandbox, kill_af
     assert len(written) <= 6
 
 
+@pytest.mark.slow
 def test_without_a_proven_filter_there_is_no_sweep_and_one_line_says_so(sandbox, caplog):
     first = run(sandbox, **FROM)
     sandbox.clock.advance(8 * DAY)
@@ -258,6 +260,7 @@ def test_without_a_proven_filter_there_is_no_sweep_and_one_line_says_so(sandbox,
     assert "2026-03-10" in line
 
 
+@pytest.mark.slow
 def test_sweeps_can_be_turned_off(sandbox):
     state = proven(sandbox, **FROM)
     asked = len(sandbox.requests)
@@ -278,6 +281,7 @@ def test_sweeps_do_not_reach_before_a_start_that_is_set(sandbox):
 
 
 class TestEarlierStart:
+    @pytest.mark.slow
     def test_the_days_before_come_exactly_once_and_first(self, sandbox):
         later = {"start_date": (NOW - 20 * DAY).date().isoformat()}
         first = run(sandbox, **later)
@@ -307,6 +311,7 @@ class TestEarlierStart:
         assert done.isdisjoint(third.ids)
 
     @pytest.mark.parametrize("start", ["2026-03-01T06:30:00", "2026-02-27"])
+    @pytest.mark.slow
     def test_a_start_in_the_middle_of_a_day(self, start):
         with Sandbox(stamped(START - 3 * DAY, 17), clock=SandboxClock.fixed(NOW)) as sandbox:
             first = run(sandbox, start_date="2026-03-05T13:00:00")

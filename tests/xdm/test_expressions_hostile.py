@@ -92,6 +92,7 @@ def test_every_function_takes_or_refuses_hostile_values(text, values):
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.slow
 def test_every_function_takes_or_refuses_each_bomb_in_each_place(name):
     function = FUNCTIONS[name]
     count = min(3, function.maximum if function.maximum is not None else 3)
