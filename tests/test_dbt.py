@@ -16,6 +16,7 @@ import pytest
 import yaml
 from event_truth import Row, expected_rows, parse
 from meltano_project import BIN, ROOT, environment
+from one_environment import make_environment
 from private_postgres import postgres_programs, private_postgres
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
@@ -119,21 +120,11 @@ class Warehouse:
     truth: dict[str, Row]
 
 
-def install(folder: Path, *packages: str) -> Path:
-    """Make an environment; return its programs."""
-    for command in (
-        ["venv", "--python", BIN / "python", folder],
-        ["pip", "install", "--python", folder / "bin" / "python", *packages],
-    ):
-        subprocess.run([BIN / "uv", "--quiet", *command], check=True, env=environment())
-    return folder / "bin"
-
-
 @pytest.fixture(scope="module")
 def dbt(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("dbt")
     shutil.copytree(PROJECT, root / "project")
-    return install(root / "venv", DBT, "dbt-duckdb", "dbt-postgres")
+    return make_environment(root, DBT, "dbt-duckdb", "dbt-postgres").parent
 
 
 RUN = """
@@ -202,7 +193,7 @@ def duckdb_warehouse(folder: Path, sandbox: Sandbox) -> Warehouse:
             }
         )
     )
-    loader = install(folder / "venv", pip_url("target-duckdb")) / "target-duckdb"
+    loader = make_environment(folder, pip_url("target-duckdb")).with_name("target-duckdb")
     plugin = plugin_of("extractors", "tap-mixpanel-export-duckdb")["config"]
     load(
         sandbox,
@@ -243,7 +234,7 @@ def postgres_warehouse(folder: Path, sandbox: Sandbox, server: Postgres) -> Ware
         "database": "postgres",
     }
     config.write_text(json.dumps({**where, "default_target_schema": "mixpanel"}))
-    loader = install(folder / "venv", pip_url("target-postgres")) / "target-postgres"
+    loader = make_environment(folder, pip_url("target-postgres")).with_name("target-postgres")
     load(sandbox, loader, config)
 
     def query(sql: str) -> list[list[Any]]:
@@ -373,7 +364,7 @@ def compiled(tmp_path_factory) -> dict[tuple[str, bool], str]:
     (project / "profiles.yml").write_text(
         yaml.safe_dump({"mixpanel_events": {"target": "snowflake", "outputs": PROFILES}})
     )
-    programs = install(root / "venv", DBT, "dbt-snowflake", "dbt-bigquery")
+    programs = make_environment(root, DBT, "dbt-snowflake", "dbt-bigquery").parent
     ways = [(dialect, are_text) for dialect in PROFILES for are_text in (False, True)]
     invoke(
         programs,

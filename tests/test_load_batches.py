@@ -7,27 +7,26 @@ import io
 import json
 import subprocess
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from event_truth import Row, expected_rows, instant_of, parse
+from event_truth import Row, instant_of, parse
 from harness import run_tap
+from loaded_week import NOON, START, late_event, truth_of
 from meltano_project import BIN, ROOT, environment
 from private_postgres import postgres_programs, private_postgres
 
-from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 SCRIPT = ROOT / "examples" / "loading" / "load_batches.py"
-NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
-START = datetime(2026, 11, 16, tzinfo=timezone.utc)
 PARQUET = {"format": "parquet"}
 GZIPPED = {"format": "jsonl", "compression": "gzip"}
 SCHEMA = {
@@ -75,20 +74,6 @@ def export(
     batches = {"encoding": encoding, "storage": {"root": folder.as_uri()}, "batch_size": 700}
     settings = {"start_date": START.date().isoformat(), "batch_config": batches, **more}
     return run_tap(sandbox, state, **settings)
-
-
-def truth_of(sandbox: Sandbox) -> dict[str, Row]:
-    rows = expected_rows(sandbox.visible())
-    return {key: row for key, row in rows.items() if row.instant >= START}
-
-
-def late_event(minutes: int) -> Event:
-    return Event.at(
-        NOON - timedelta(days=3, minutes=minutes),
-        "Löst in 東京 🎉",
-        processed=NOON + timedelta(hours=5),
-        insert_id=f"late-{minutes}",
-    )
 
 
 @pytest.mark.slow

@@ -9,22 +9,22 @@ import sys
 import tarfile
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from event_truth import Row, expected_rows, instant_of, parse
+from loaded_week import NOON, late_event
 from meltano_project import BIN, MeltanoProject, clone_of_the_project, environment
 
-from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 # The sandbox's first day. The default start is 30 days before the real today.
 START = {"TAP_MIXPANEL_EXPORT_START_DATE": "2026-11-13"}
 TAP = "tap-mixpanel-export"
@@ -226,15 +226,6 @@ def test_a_run_tells_in_the_log_how_far_it_is(story, tmp_path):
     received = [float(re.search(r"/s, ([\d.]+) kB", line)[1]) for line in lines if " kB" in line]
     # What is being written is not counted a second time.
     assert max(received) == received[-1]
-
-
-def late_event(minutes: int) -> Event:
-    return Event.at(
-        NOON - timedelta(days=3, minutes=minutes),
-        "Löst in 東京 🎉",
-        processed=NOON + timedelta(hours=5),
-        insert_id=f"late-{minutes}",
-    )
 
 
 def load(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from event_truth import event_id
 from meltano_project import BIN, ROOT, environment
+from one_environment import make_environment
 from private_postgres import postgres_programs, private_postgres
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
@@ -79,23 +80,16 @@ def own(project) -> list[dict[str, Any]]:
     return own_rows(project, first=DAYS[0])
 
 
-def programs(folder: Path, *packages: str) -> Path:
-    for command in (
-        ["venv", "--python", BIN / "python", folder],
-        ["pip", "install", "--python", folder / "bin" / "python", *packages],
-    ):
-        subprocess.run([BIN / "uv", "--quiet", *command], check=True, env=environment())
-    return folder / "bin"
-
-
 @pytest.fixture(scope="module")
 def tap_mixpanel(tmp_path_factory) -> Path:
-    return programs(tmp_path_factory.mktemp("tap") / "venv", "tap-mixpanel==1.8.0")
+    return make_environment(tmp_path_factory.mktemp("tap"), "tap-mixpanel==1.8.0").parent
 
 
 @pytest.fixture(scope="module")
 def source_mixpanel(tmp_path_factory) -> Path:
-    return programs(tmp_path_factory.mktemp("source") / "venv", "airbyte-source-mixpanel==4.0.2")
+    return make_environment(
+        tmp_path_factory.mktemp("source"), "airbyte-source-mixpanel==4.0.2"
+    ).parent
 
 
 def names_of(sandbox: Sandbox) -> list[str]:

@@ -9,19 +9,20 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from event_truth import Row, expected_rows, instant_of, parse
+from event_truth import Row, instant_of, parse
+from loaded_week import NOON, START, late_event, truth_of
 from meltano_project import MeltanoProject, environment
 from private_postgres import postgres_programs, private_postgres
 from readme import read
 
-from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +34,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("targets")]
 FOLDER = Path(__file__).with_name("targets")
 QUERIES = FOLDER / "events-per-day"
 LOADER_OF_BATCHES = FOLDER.parents[1] / "examples" / "loading" / "load_batches.py"
-NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
-START = datetime(2026, 11, 16, tzinfo=timezone.utc)
 TAP = "tap-mixpanel-export"
 
 Arrived = tuple[str, Row]
@@ -327,20 +326,6 @@ def parquet_loader(project: MeltanoProject) -> Loader:
         return days(ask_duckdb(project, (QUERIES / "parquet.sql").read_text()))
 
     return Loader((f"{TAP}-parquet", "keep-state"), rows, per_day)
-
-
-def truth_of(sandbox: Sandbox) -> dict[str, Row]:
-    rows = expected_rows(sandbox.visible())
-    return {key: row for key, row in rows.items() if row.instant >= START}
-
-
-def late_event(minutes: int) -> Event:
-    return Event.at(
-        NOON - timedelta(days=3, minutes=minutes),
-        "Löst in 東京 🎉",
-        processed=NOON + timedelta(hours=5),
-        insert_id=f"late-{minutes}",
-    )
 
 
 def arrived(key: str, name: str, timestamp: str, properties: dict[str, object]) -> Arrived:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from event_truth import Number, expected_rows, instant_of, parse
+from loaded_week import NOON, START, late_event
 from meltano_project import BIN, environment
 
-from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
-START = datetime(2026, 11, 16, tzinfo=timezone.utc)
 SETTINGS = {
     "TAP_MIXPANEL_EXPORT_START_DATE": START.date().isoformat(),
     "TAP_MIXPANEL_EXPORT_PROPERTIES_FORMAT": "string",
@@ -55,23 +54,14 @@ def try_two_runs(
         first = truth_of(sandbox, null or {})
         assert_same(rows(), first)
         clock.advance(timedelta(days=2))
-        sandbox.add([late_event(number) for number in range(50)])
+        sandbox.add(
+            [late_event(number, order=f"it's №{number}", group=number) for number in range(50)]
+        )
         load(sandbox)
         later = truth_of(sandbox, null or {})
         assert set(first) < set(later)
         assert any(later[key] != row for key, row in first.items())
         assert_same(rows(), later)
-
-
-def late_event(number: int) -> Event:
-    return Event.at(
-        NOON - timedelta(days=3, minutes=number),
-        "Löst in 東京 🎉",
-        processed=NOON + timedelta(hours=5),
-        insert_id=f"late-{number}",
-        order=f"it's №{number}",
-        group=number,
-    )
 
 
 def truth_of(sandbox: Sandbox, null: Mapping[str, Any]) -> dict[str, list[Any]]:
