@@ -342,3 +342,10 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Name the class only: some of the settings are secrets."""
         return f"<{type(self).__name__}>"
+
+
+CHOOSE_EVENTS = ("event_names", "exclude_event_names", "where")
+"""Settings that say which events are exported: a run says so when one has changed.
+
+States have a part for each, by its place: a new one goes to the end.
+"""

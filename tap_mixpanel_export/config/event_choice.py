@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.config.declarations import CHOOSE_EVENTS
 from tap_mixpanel_export.sync.filter_proof import fingerprint
 
 if TYPE_CHECKING:
     from tap_mixpanel_export.config.declarations import DeclaredSettings
     from tap_mixpanel_export.sync.windows import Bookmark
 
-_SETTINGS = ("event_names", "exclude_event_names", "where")
 _DIGITS = 12
 
 
@@ -25,7 +25,7 @@ def choice_fingerprint(settings: DeclaredSettings) -> str | None:
     and that one is there twice, mean nothing.
     """
     parts = []
-    for name in _SETTINGS:
+    for name in CHOOSE_EVENTS:
         value = getattr(settings, name)
         chosen = value if isinstance(value, str) else sorted(set(value or ()))
         parts.append(fingerprint(chosen)[:_DIGITS] if chosen else "")
@@ -39,11 +39,10 @@ def choice_notice(settings: DeclaredSettings, bookmark: Bookmark) -> str | None:
         settings: Those of now.
         bookmark: Of the last run.
     """
-    now = choice_fingerprint(settings)
-    if now == bookmark.selection:
+    before, after = _parts(bookmark.selection), _parts(choice_fingerprint(settings))
+    if before == after:
         return None
-    before, after = _parts(bookmark.selection), _parts(now)
-    changed = [name for name, old, new in zip(_SETTINGS, before, after, strict=True) if old != new]
+    changed = [n for n, old, new in zip(CHOOSE_EVENTS, before, after, strict=True) if old != new]
     begun, done = bookmark.exported_from, bookmark.done.isoformat()
     start = "as in the first run" if begun is None else begun.isoformat()
     return (
@@ -55,5 +54,6 @@ def choice_notice(settings: DeclaredSettings, bookmark: Bookmark) -> str | None:
 
 
 def _parts(fingerprint_: str | None) -> list[str]:
-    parts = (fingerprint_ or "").split("-")
-    return parts if len(parts) == len(_SETTINGS) else [""] * len(_SETTINGS)
+    # A state of another version may have no part for the last of the settings, or more parts.
+    count = len(CHOOSE_EVENTS)
+    return [*(fingerprint_ or "").split("-"), *[""] * count][:count]

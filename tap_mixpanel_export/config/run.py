@@ -11,6 +11,7 @@ import msgspec
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
+from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.event_names import EventNames
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.survey import Survey
@@ -107,7 +108,7 @@ def make_run(
             settings.selection,
         ),
         where=settings.where,
-        excluded=frozenset(settings.exclude_event_names),
+        base_filter=EventFilter(excluded=frozenset(settings.exclude_event_names)),
         deduplicate=settings.deduplicate,
         diagnostics_dir=settings.diagnostics_dir,
         stop=threading.Event(),

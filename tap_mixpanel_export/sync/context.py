@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.lags import Lags
@@ -72,7 +73,7 @@ class RunContext:
         deduplicate: Whether repeats within a window are dropped.
         diagnostics_dir: Where malformed lines are kept.
         stop: Set when the run ends early.
-        excluded: Names of events that are not written.
+        base_filter: Events that are not written whatever the window.
         make_spool: Gives what keeps the records of a window until it is verified.
         event_names: Looks for the events that were asked for by name.
         redaction: Hides properties; None when nothing is hidden.
@@ -92,7 +93,7 @@ class RunContext:
     deduplicate: bool
     diagnostics_dir: Path | None
     stop: threading.Event
-    excluded: frozenset[str] = frozenset()
+    base_filter: EventFilter = field(default_factory=EventFilter)
     make_spool: Callable[[], WindowSpool] = Spool
     event_names: EventNames | None = None
     redaction: Redaction | None = None

@@ -323,9 +323,9 @@ class Downloader:
         context = self._context
         disputed = context.late_filter.disputed(window)
         newest = context.late_filter.known.newest
-        by_watermark = filter_of(window, context.span, context.excluded)
+        by_watermark = filter_of(window, context.span, context.base_filter)
         # What was stamped later than all that earlier runs have seen is new.
-        chosen = filter_of(window, context.span, context.excluded, newest)
+        chosen = filter_of(window, context.span, context.base_filter, newest)
         return Observed(
             chosen,
             context.span,

@@ -312,7 +312,7 @@ class Span:
 def filter_of(
     window: Window,
     span: Span,
-    excluded: frozenset[str] = frozenset(),
+    base: EventFilter = EventFilter(),  # noqa: B008 - it is immutable
     seen_until: int | None = None,
 ) -> EventFilter:
     """Which events of a window are written; see the attributes of `Window`.
@@ -322,14 +322,14 @@ def filter_of(
     Args:
         window: The window.
         span: What the run is asked for.
-        excluded: Names of events that are not written.
+        base: What is not written whatever the window.
         seen_until: The newest processing stamp, in milliseconds, that earlier runs have seen:
             what was stamped later is new, whatever the watermark.
     """
-    everything = EventFilter(
+    everything = replace(
+        base,
         lower=BEGINNING_MS if window.lower is None else to_milliseconds(window.lower),
         upper=END_MS if window.upper is None else to_milliseconds(window.upper),
-        excluded=excluded,
     )
     if span.bounds is not None:
         after = span.bounds.after
