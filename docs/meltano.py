@@ -1,6 +1,6 @@
-"""Writes the tap's settings and capabilities into `meltano.yml`, from what it says about itself.
+"""Writes what follows from code into `meltano.yml`: settings, capabilities, the stock stream map.
 
-To be run as `python -m docs` whenever a setting changes; a test compares.
+To be run as `python -m docs` whenever a setting or a column changes; a test compares.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any
 import yaml
 
 from docs.hub import settings
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.stream_maps import stream_map, to_yaml
 
 TARGET = Path(__file__).resolve().parents[1] / "meltano.yml"
 
-_PLACE = re.compile(
-    r"( *)(# Of the tap: written by `python -m docs`.\n).*?( *# End of what is written.\n)",
-    re.DOTALL,
-)
+_PLACE = r"( *)(# Of the {0}: written by `python -m docs`.*?\n).*?( *# End of what is written.\n)"
 
 # Meltano takes a setting without a kind for a text; and it writes the file anew when it finds a
 # secret of kind `password`, `sensitive` says the same.
@@ -50,17 +49,24 @@ def _setting(of_the_hub: dict[str, Any]) -> dict[str, Any]:
 
 
 def render(project: str, told: dict[str, Any]) -> str:
-    """Return a project file with the declaration of today.
+    """Return a project file with what is true today.
 
     Args:
         project: Its text.
         told: What `--about` printed.
 
     Raises:
-        ValueError: The marks between which the declaration stands are not there.
+        ValueError: The marks between which something is written are not there.
     """
-    text = yaml.safe_dump(declaration(told), sort_keys=False)
-    written, count = _PLACE.subn(lambda m: m[1] + m[2] + indent(text, m[1]) + m[3], project)
-    if count != 1:
-        raise ValueError("the project file has no place for the tap's settings")
-    return written
+    texts = {
+        "tap": yaml.safe_dump(declaration(told), sort_keys=False),
+        "columns": to_yaml(stream_map(load_mapping())),
+    }
+    for name, text in texts.items():
+        place = re.compile(_PLACE.format(name), re.DOTALL)
+        project, count = place.subn(
+            lambda m, new=text: m[1] + m[2] + indent(new, m[1]) + m[3], project
+        )
+        if count != 1:
+            raise ValueError(f"the project file has no place for what is of the {name}")
+    return project

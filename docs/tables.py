@@ -15,6 +15,21 @@ from docs import hub, meltano
 from docs.about import is_own
 from docs.functions import functions_table
 from tap_mixpanel_export.config.unknown import OLD_SETTINGS
+from tap_mixpanel_export.xdm.mapping.binding import load_mapping
+from tap_mixpanel_export.xdm.mapping.columns import derive_columns
+
+_OWN_COLUMNS = """\
+| column | type | what it is |
+|---|---|---|
+| `event_id` | string, key | SHA-256 of event name, `time`, `distinct_id` and `$insert_id`: \
+Mixpanel's own identity of an event. An identity merge changes `distinct_id` and not the key: \
+`$distinct_id_before_identity` counts where an event has one |
+| `timestamp` | date-time | when it occurred, in UTC |
+| `properties` | object | all properties as exported, names and numbers untouched |"""
+_OF_THE_MAPPING = (
+    "typed, null when an event has no such property | of `properties`, Mixpanel's own without "
+    "their `$`"
+)
 
 
 def settings_table(told: dict[str, Any]) -> str:
@@ -47,7 +62,14 @@ def written(told: dict[str, Any]) -> dict[str, str]:
         "declaration": f"```yaml\n{extractor(told)}```",
         "old settings": migration_table(),
         "functions": functions_table(),
+        "columns": columns_table(),
     }
+
+
+def columns_table() -> str:
+    """Return the columns as a table: those of every stream, and those of the built-in mapping."""
+    mapped = ", ".join(f"`{column.name}`" for column in derive_columns(load_mapping()))
+    return f"{_OWN_COLUMNS}\n| {mapped} | {_OF_THE_MAPPING} |"
 
 
 def extractor(told: dict[str, Any]) -> str:

@@ -165,17 +165,6 @@ def test_the_way_of_an_event_is_the_order_of_imports():
     assert order == sorted(order)
 
 
-def test_recipes_name_files_that_exist_and_four_at_most():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (an? [^|]+) \| ([^|]+) \|", text, re.MULTILINE)
-    assert len(rows) >= 5
-    for what, files in rows:
-        named = re.findall(r"`([^`]+)`", files)
-        assert 1 <= len(named) <= 4, what
-        for name in named:
-            assert (ROOT / name).exists() or (FOLDER / name).exists(), name
-
-
 def test_no_two_files_of_tests_have_one_name():
     """Pytest imports them by it: of two, the whole suite ends before its first test."""
     files = (ROOT / "tests").rglob("*.py")
