@@ -14,8 +14,7 @@ import urllib3
 from tap_mixpanel_export.api.connection import broken_response, no_response, open_session
 from tap_mixpanel_export.api.line_digest import LineDigest
 from tap_mixpanel_export.api.proxies import proxy_for
-from tap_mixpanel_export.api.refusals import Query, refusal, server_time
-from tap_mixpanel_export.api.service_text import Redactor
+from tap_mixpanel_export.api.refusals import refusal, server_time
 from tap_mixpanel_export.api.unpacking import unpacked
 from tap_mixpanel_export.errors import IncompleteExportError, RequestError, printable
 
@@ -24,15 +23,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import date, datetime
 
-    from tap_mixpanel_export.api.auth import Credentials
-    from tap_mixpanel_export.errors import ExportError
+    from tap_mixpanel_export.api.connection import Endpoint
 
 # Of the transfer, unpacked at once; they become some ten times as many. What is done once for each
 # piece counts with fewer, and with more the allocator asks the kernel for fresh pages each time.
 _READ_BYTES = 16 * 1024
-
-# Of an error's text; the rest would be a web page of a proxy.
-_ERROR_BYTES = 4096
 
 _UNPACKED = frozenset({"", "identity"})
 _GZIPPED = frozenset({"gzip", "x-gzip"})
@@ -60,40 +55,6 @@ def _bare(value: object) -> object:
 
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(_WithoutQuery())
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where and as whom to ask, the same for all queries of a run.
-
-    Attributes:
-        url: Address of the API, up to `/api/2.0`.
-        credentials: Sign the requests.
-        project_id: Needed with service accounts and OAuth tokens.
-        region: For advice when the project is not found.
-        event_names: Only these events; empty for all.
-        time_in_ms: Ask for `time` in milliseconds.
-        user_agent: Sent with each request.
-        timeout: Seconds to connect, of the longest silence between bytes, and within which a
-            kilobyte has to come.
-    """
-
-    url: str
-    credentials: Credentials
-    project_id: int | None
-    region: str
-    event_names: tuple[str, ...]
-    time_in_ms: bool
-    user_agent: str
-    timeout: float
-
-    def redactor(self, where: str | None = None) -> Redactor:
-        """What takes secrets and names out of the service's texts.
-
-        Args:
-            where: The expression of a query.
-        """
-        return Redactor(self.credentials.secrets, where, self.event_names)
 
 
 @dataclass(slots=True)
@@ -124,7 +85,7 @@ class ExportClient:
     def __init__(self, endpoint: Endpoint, permit: Callable[[], object] = lambda: None) -> None:
         self._endpoint = endpoint
         self._permit = permit
-        self._session = open_session(endpoint.credentials, endpoint.user_agent)
+        self._session = open_session(endpoint)
 
     def close(self) -> None:
         """Close the connections."""
@@ -203,7 +164,7 @@ class ExportClient:
             )
             on_response(transfer)
             if not transfer.granted:
-                raise self._refusal(response, (last - first).days + 1, where)
+                raise refusal(self._endpoint, (last - first).days + 1, where, response)
             yield response, transfer
 
     def _send(
@@ -233,7 +194,7 @@ class ExportClient:
                 proxies={"http": None, "https": address, "all": None},  # type: ignore[dict-item]
             )
         except requests.exceptions.RequestException as error:
-            raise no_response(error, endpoint.url, endpoint.timeout, proxy) from error
+            raise no_response(error, endpoint, proxy) from error
         except OSError as error:
             raise RequestError(
                 "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used"
@@ -269,26 +230,7 @@ class ExportClient:
                 transfer.received += len(piece)
                 yield piece
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise broken_response(error, self._endpoint.timeout) from error
-
-    def _refusal(self, response: requests.Response, days: int, where: str | None) -> ExportError:
-        endpoint = self._endpoint
-        query = Query(
-            url=endpoint.url,
-            credentials=endpoint.credentials,
-            project_id=endpoint.project_id,
-            region=endpoint.region,
-            days=days,
-            has_where=where is not None,
-            has_event_names=bool(endpoint.event_names),
-        )
-        return refusal(
-            query,
-            response.status_code,
-            response.headers,
-            _error_text(response),
-            endpoint.redactor(where).show,
-        )
+            raise broken_response(error, self._endpoint) from error
 
 
 def _coding(response: requests.Response) -> str:
@@ -302,12 +244,3 @@ def _has_end(response: requests.Response) -> bool:
     is that of the answer, or a length that a proxy may have counted on half an answer.
     """
     return _coding(response) in _GZIPPED or bool(response.raw.chunked)
-
-
-def _error_text(response: requests.Response) -> bytes:
-    try:
-        text: bytes = response.raw.read(_ERROR_BYTES, decode_content=True)
-    except (urllib3.exceptions.HTTPError, OSError):
-        # The status says enough.
-        return b""
-    return text

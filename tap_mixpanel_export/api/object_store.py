@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from tap_mixpanel_export.api.quota_file import QuotaFileError
 from tap_mixpanel_export.private_files import make_private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 # A process that is killed leaves its temporary file.
@@ -91,52 +91,49 @@ class _LocalStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._explained(lambda: make_private_folder(folder))
+        with self._explained():
+            make_private_folder(folder)
 
     def names(self) -> list[str]:
-        entries = self._explained(lambda: [path.name for path in self._folder.iterdir()])
+        with self._explained():
+            entries = [path.name for path in self._folder.iterdir()]
         for entry in entries:
             if entry.startswith("."):
                 self._remove_if_old(self._folder / entry)
         return [entry for entry in entries if not entry.startswith(".")]
 
     def read(self, name: str) -> dict[str, Any]:
-        try:
-            return _decoded((self._folder / name).read_bytes())
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise self._unusable(error) from error
+        with self._explained():
+            try:
+                return _decoded((self._folder / name).read_bytes())
+            except FileNotFoundError:
+                return {}
 
     def create(self, name: str, content: dict[str, Any]) -> bool:
         # A link appears with its content, which a file that is opened does not.
-        temporary = self._temporary(content)
-        try:
-            os.link(temporary, self._folder / name)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise self._unusable(error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
+        with self._explained():
+            temporary = self._temporary(content)
+            try:
+                os.link(temporary, self._folder / name)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            return True
 
     def write(self, name: str, content: dict[str, Any]) -> None:
-        temporary = self._temporary(content)
-        self._explained(lambda: temporary.replace(self._folder / name))
+        with self._explained():
+            self._temporary(content).replace(self._folder / name)
 
     def remove(self, name: str) -> None:
-        self._explained(lambda: (self._folder / name).unlink(missing_ok=True))
+        with self._explained():
+            (self._folder / name).unlink(missing_ok=True)
 
     def _temporary(self, content: dict[str, Any]) -> Path:
         path = self._folder / f".{uuid4().hex}"
-
-        def make() -> None:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_encoded(content))
-
-        self._explained(make)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_encoded(content))
         return path
 
     @staticmethod
@@ -146,17 +143,15 @@ class _LocalStore:
             if path.stat().st_mtime < time.time() - _TEMPORARY_SECONDS:
                 path.unlink()
 
-    def _explained(self, action: Callable[[], Any]) -> Any:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            return action()
+            yield
         except OSError as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: OSError) -> QuotaFileError:
-        return QuotaFileError(
-            f"quota_file: the directory {self._folder} cannot be used ({error.strerror}). This "
-            "user must be allowed to read and write it, and it must support hard links."
-        )
+            raise QuotaFileError(
+                f"quota_file: the directory {self._folder} cannot be used ({error.strerror}). This "
+                "user must be allowed to read and write it, and it must support hard links."
+            ) from error
 
 
 class _RemoteStore:
@@ -187,7 +182,7 @@ class _RemoteStore:
         self._check_creating()
 
     def names(self) -> list[str]:
-        def ls() -> list[str]:
+        with self._explained():
             self._files.invalidate_cache(self._folder)
             try:
                 paths = self._files.ls(self._folder, detail=False)
@@ -195,38 +190,28 @@ class _RemoteStore:
                 return []
             return [path.rpartition("/")[2] for path in paths]
 
-        names: list[str] = self._explained(ls)
-        return names
-
     def read(self, name: str) -> dict[str, Any]:
-        def cat() -> dict[str, Any]:
+        with self._explained():
             try:
                 return _decoded(self._files.cat_file(self._path(name)))
             except FileNotFoundError:
                 return {}
 
-        content: dict[str, Any] = self._explained(cat)
-        return content
-
     def create(self, name: str, content: dict[str, Any]) -> bool:
-        def pipe() -> bool:
+        with self._explained():
             try:
                 self._files.pipe_file(self._path(name), _encoded(content), mode="create")
             except FileExistsError:
                 return False
             return True
 
-        return bool(self._explained(pipe))
-
     def write(self, name: str, content: dict[str, Any]) -> None:
-        self._explained(lambda: self._files.pipe_file(self._path(name), _encoded(content)))
+        with self._explained():
+            self._files.pipe_file(self._path(name), _encoded(content))
 
     def remove(self, name: str) -> None:
-        def rm() -> None:
-            with suppress(FileNotFoundError):
-                self._files.rm_file(self._path(name))
-
-        self._explained(rm)
+        with self._explained(), suppress(FileNotFoundError):
+            self._files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}"
@@ -238,9 +223,10 @@ class _RemoteStore:
             is_new = self.create(probe, {"by": 1})
         except QuotaFileError:
             # Object stores have no folders; to make one would make a bucket.
-            if not self._explained(lambda: self._files.exists(self._root)):
-                raise
-            self._explained(lambda: self._files.makedirs(self._folder, exist_ok=True))
+            with self._explained():
+                if not self._files.exists(self._root):
+                    raise
+                self._files.makedirs(self._folder, exist_ok=True)
             is_new = self.create(probe, {"by": 1})
         is_new_again = self.create(probe, {"by": 2})
         self.remove(probe)
@@ -250,10 +236,13 @@ class _RemoteStore:
                 "that runs would take the same place. Name a directory of another kind of store."
             )
 
-    def _explained(self, action: Callable[[], Any]) -> Any:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
             with self._turn:
-                return action()
+                yield
+        except QuotaFileError:
+            raise
         except Exception as error:  # each library has errors of its own
             raise self._unusable(error) from error
 

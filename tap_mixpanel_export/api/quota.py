@@ -4,74 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.api.shared_quota import SharedQuota
+from tap_mixpanel_export.api.waiting import Quota
 from tap_mixpanel_export.api.waiting import wait as wait_for_seconds
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from datetime import datetime
 
 
-class Quota(Protocol):
-    """Mixpanel's limits of a project: 60 queries in an hour, 3 in a second.
-
-    All methods may be called from any thread, and raise QuotaFileError when what the quota is
-    shared by cannot be used any more.
-    """
-
-    max_per_hour: int
-    """Queries in any hour."""
-
-    def acquire(self, stop: threading.Event | None = None) -> None:
-        """Wait until a query may be sent, and count it.
-
-        Args:
-            stop: Ends the wait when set.
-
-        Raises:
-            LimiterStopped: When `stop` is set before the query is let through.
-        """
-
-    def penalize(self, seconds: float) -> None:
-        """Let no query through for a while, whoever shares the quota.
-
-        Args:
-            seconds: From now; an hour at most is taken.
-        """
-
-    def seconds_until_free(self) -> float:
-        """How long a query would have to wait now, in seconds; 0 if not at all."""
-
-    def left_in_hour(self) -> int:
-        """How many of the hour's queries are left now."""
-
-    def note_server_time(self, server_time: datetime | None) -> None:
-        """Take the `Date` of an answer that has just come, the one clock that all machines share.
-
-        Args:
-            server_time: None when the answer had none.
-        """
-
-    def lease(self, key: str, stop: threading.Event | None = None) -> AbstractContextManager[None]:
-        """Hold a key that only one at a time may have, of all that share the quota.
-
-        Args:
-            key: Of a window, say.
-            stop: Ends the wait for it when set.
-
-        Raises:
-            LimiterStopped: When `stop` is set before the key is free.
-        """
-
-    def close(self) -> None:
-        """Close what is open. The quota must not be used afterwards."""
+__all__ = ["Quota", "is_directory", "open_quota"]
 
 
 def open_quota(  # noqa: PLR0913 - keywords only, each with a default

@@ -13,12 +13,11 @@ from urllib.parse import quote
 from tap_mixpanel_export.api.lease import Leases
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota_file import Ledger, QuotaFile, QuotaFileBusyError
-from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped, Turn, WaitingQuota, wait
+from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped, Quota, Turn, wait
 from tap_mixpanel_export.errors import LongPauseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _Result = TypeVar("_Result")
@@ -62,19 +61,19 @@ def check_pause(seconds: float | None) -> float:
     )
 
 
-class QueryLimiter(WaitingQuota):
+class QueryLimiter(Quota):
     """Lets a query through when the quota has room for it, first come, first served.
 
     Any number of threads may share one limiter. Processes on one machine that name the same
     `quota_file` share one quota, and a run sees the queries of the runs before it.
 
     Args:
-        max_per_hour: Queries in any hour, from 1.
+        max_per_hour: See `Quota`.
         quota_file: The file to share the quota by; without it the quota is this limiter's own.
         project: Whose quota; one file may hold those of several projects.
-        clock: Gives seconds since the epoch, the same for all processes that share the file.
-        wait: Waits some seconds, or until the event is set.
-        on_wait: Called from the waiting thread with the seconds and the cause of a longer wait.
+        clock: See `Quota`; the same for all processes that share the file.
+        wait: See `Quota`.
+        on_wait: See `Quota`.
 
     Raises:
         QuotaFileError: When the quota file cannot be used.
@@ -105,15 +104,7 @@ class QueryLimiter(WaitingQuota):
             raise
 
     def penalize(self, seconds: float) -> None:
-        """Let no query through for a while, of any thread or process that shares the quota.
-
-        Args:
-            seconds: From now, as a 429's `Retry-After` has it, an hour at most. A pause that ends
-                later stays.
-
-        Raises:
-            QuotaFileError: When the quota file cannot be used any more.
-        """
+        """Let no query through for a while; see `Quota`."""
         bounded = min(seconds, self._hour)
 
         def pause(ledger: Ledger, now: float) -> None:
@@ -123,40 +114,16 @@ class QueryLimiter(WaitingQuota):
         self._locked(pause)
 
     def seconds_until_free(self) -> float:
-        """Say how long a query would have to wait now, in seconds; 0 if not at all.
-
-        Raises:
-            QuotaFileError: When the quota file cannot be used any more.
-        """
-
-        def look(ledger: Ledger, now: float) -> float:
-            return max(0.0, self._next_free(ledger)[0] - now)
-
-        return self._locked(look)
+        """How long a query would have to wait now, in seconds; 0 if not at all."""
+        return self._locked(lambda ledger, now: max(0.0, self._next_free(ledger)[0] - now))
 
     def left_in_hour(self) -> int:
-        """How many of the hour's queries are left now.
-
-        Raises:
-            QuotaFileError: When the quota file cannot be used any more.
-        """
-
-        def look(ledger: Ledger, now: float) -> int:
-            return self.max_per_hour - sum(sent > now - self._hour for sent in ledger.sent)
-
-        return self._locked(look)
+        """How many of the hour's queries are left now."""
+        # A ledger that is settled holds those of the last hour only.
+        return self._locked(lambda ledger, _: self.max_per_hour - len(ledger.sent))
 
     def note_server_time(self, server_time: datetime | None) -> None:
         """Nothing: all that share the quota share this machine's clock."""
-
-    def lease(self, key: str, stop: threading.Event | None = None) -> AbstractContextManager[None]:
-        """Hold a key that one at a time may have, of all that share the quota.
-
-        Args:
-            key: Of a window, say.
-            stop: Ends the wait when set.
-        """
-        return self._leases.hold(key, threading.Event() if stop is None else stop)
 
     @cached_property
     def _leases(self) -> Leases:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import urllib3
 
 from tap_mixpanel_export.api.service_text import error_of
 from tap_mixpanel_export.errors import (
@@ -26,9 +27,9 @@ from tap_mixpanel_export.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import requests
 
-    from tap_mixpanel_export.api.auth import Credentials
+    from tap_mixpanel_export.api.connection import Endpoint
     from tap_mixpanel_export.errors import ExportError
 
 SAFE_DAYS = 30
@@ -36,6 +37,9 @@ SAFE_DAYS = 30
 not documented as allowed, and are asked for in halves when they are refused."""
 
 _LOCATION_CHARACTERS = 100
+
+# Of an error's text; the rest would be a web page of a proxy.
+_ERROR_BYTES = 4096
 
 # Client errors by their number that are the service's or a proxy's, and pass: 408 and 425 by what
 # they mean (RFC 9110), 409 and 499 (nginx: the client went away) by what proxies do with them.
@@ -58,81 +62,71 @@ _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 _TOO_LONG = frozenset({413, 414, 431})
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What was asked for, as far as advice depends on it.
-
-    Attributes:
-        url: Address of the API.
-        credentials: As whom.
-        project_id: Of which project.
-        region: In which region.
-        days: Of how many days.
-        has_where: Whether the user has an expression.
-        has_event_names: Whether only some events were asked for.
-    """
-
-    url: str
-    credentials: Credentials
-    project_id: int | None
-    region: str
-    days: int
-    has_where: bool
-    has_event_names: bool
-
-    @property
-    def project(self) -> str:
-        """What to call the project."""
-        return "the project" if self.project_id is None else f"project {self.project_id}"
-
-
 def refusal(
-    query: Query, status: int, headers: Mapping[str, str], body: bytes, show: Callable[[str], str]
+    endpoint: Endpoint, days: int, where: str | None, response: requests.Response
 ) -> ExportError:
     """What an answer that is no export means.
 
     Args:
-        query: What was asked for.
-        status: The status, anything but 200.
-        headers: The headers.
-        body: The text, as far as a message needs it.
-        show: Makes a text of the service fit to be shown.
+        endpoint: What was asked.
+        days: For how many days.
+        where: With which expression.
+        response: The answer; its status is anything but 200.
 
     Returns:
         The error to raise.
     """
+    status, headers, body = response.status_code, response.headers, _text_of(response)
     error = error_of(body)
-    said = f"; it says: {show(error)}" if error else ""
+    said = f"; it says: {endpoint.redactor(where).show(error)}" if error else ""
     pause = retry_after(headers.get("Retry-After"), server_time(headers.get("Date")))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimitedError(pause)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
         return ServerError(f"the service answered {status}{said}", pause)
     lowered = body.decode(errors="replace").lower()
-    known = _known_refusal(query, status, lowered)
+    known = _known_refusal(endpoint, status, lowered)
     if known is not None:
         kind, text = known
         return kind(text + said)
     if status in _REDIRECTS:
         return RequestError(
-            f"{query.url} redirects ({status}) to {_host(headers.get('Location'))}, which is not "
-            f"followed, because the credentials would go there: check api_url and proxies{said}"
+            f"{endpoint.url} redirects ({status}) to {_host(headers.get('Location'))}, which is "
+            "not followed, because the credentials would go there: check api_url and proxies"
+            f"{said}"
         )
     if status in _MEANINGS:
         return RequestError(f"the answer was {status}: {_MEANINGS[HTTPStatus(status)]}{said}")
-    return _rejected(query, status, said)
+    named = [
+        name
+        for name, is_set in (("where", where is not None), ("event_names", endpoint.event_names))
+        if is_set
+    ]
+    text = f"Mixpanel refused the query ({status}): {_advice(status, named)}{said}"
+    is_wide = status == HTTPStatus.BAD_REQUEST and days > SAFE_DAYS
+    return WideQueryError(text) if is_wide else RejectedQueryError(text)
+
+
+def _text_of(response: requests.Response) -> bytes:
+    """What an answer says, as far as a message needs it."""
+    try:
+        text: bytes = response.raw.read(_ERROR_BYTES, decode_content=True)
+    except (urllib3.exceptions.HTTPError, OSError):
+        # The status says enough.
+        return b""
+    return text
 
 
 def _known_refusal(
-    query: Query, status: int, lowered: str
+    endpoint: Endpoint, status: int, lowered: str
 ) -> tuple[type[RequestError], str] | None:
     """The refusals that Mixpanel is known for."""
-    kind, project = query.credentials.kind, query.project
+    kind, project = endpoint.credentials.kind, endpoint.project
     if status == HTTPStatus.UNAUTHORIZED or (
         status >= HTTPStatus.BAD_REQUEST and "unable to authenticate" in lowered
     ):
         return AuthenticationError, (
-            f"Mixpanel did not accept the {kind} ({status}): {query.credentials.advice}"
+            f"Mixpanel did not accept the {kind} ({status}): {endpoint.credentials.advice}"
         )
     if status == HTTPStatus.PAYMENT_REQUIRED:
         return PlanError, (
@@ -146,8 +140,8 @@ def _known_refusal(
         )
     if status == HTTPStatus.NOT_FOUND:
         return NotFoundError, (
-            f"there is no export API at {query.url} (404): check api_url, and whether the "
-            f"project's data is in region {query.region}"
+            f"there is no export API at {endpoint.url} (404): check api_url, and whether the "
+            f"project's data is in region {endpoint.region}"
         )
     if status == HTTPStatus.BAD_REQUEST and "to_date" in lowered and "later than today" in lowered:
         return DayError, (
@@ -158,25 +152,21 @@ def _known_refusal(
     return None
 
 
-def _rejected(query: Query, status: int, said: str) -> RejectedQueryError:
-    named = [
-        name
-        for name, is_set in (("where", query.has_where), ("event_names", query.has_event_names))
-        if is_set
-    ]
-    if status in _TOO_LONG:
-        advice = (
-            f"{' and '.join(named)} make it too long: ask for fewer event names or a shorter "
-            "expression, or split the list into several runs"
-            if named
-            else "it is too long for something on the way, a proxy perhaps"
-        )
-    else:
-        advice = f"check {' and '.join(named)}" if named else "neither where nor event_names is set"
-    text = f"Mixpanel refused the query ({status}): {advice}{said}"
-    if status == HTTPStatus.BAD_REQUEST and query.days > SAFE_DAYS:
-        return WideQueryError(text)
-    return RejectedQueryError(text)
+def _advice(status: int, named: list[str]) -> str:
+    """What to check when a query is refused.
+
+    Args:
+        status: The status.
+        named: The settings that choose events, those that are set.
+    """
+    if status not in _TOO_LONG:
+        return f"check {' and '.join(named)}" if named else "neither where nor event_names is set"
+    if not named:
+        return "it is too long for something on the way, a proxy perhaps"
+    return (
+        f"{' and '.join(named)} make it too long: ask for fewer event names or a shorter "
+        "expression, or split the list into several runs"
+    )
 
 
 def _host(location: str | None) -> str:

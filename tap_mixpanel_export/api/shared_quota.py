@@ -13,14 +13,14 @@ import time
 from bisect import bisect_right
 from collections import deque
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_mixpanel_export.api.lease import Leases
-from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, Turn, WaitingQuota, wait
+from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, Quota, Turn, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from tap_mixpanel_export.api.object_store import ObjectStore
@@ -68,16 +68,16 @@ class _Claim(NamedTuple):
     late: float
 
 
-class SharedQuota(WaitingQuota):
+class SharedQuota(Quota):
     """Lets a query through when all machines that share a directory have room for it.
 
     Args:
         store: The directory of one project.
-        max_per_hour: Queries in any hour, from 1, those of the others included.
-        clock: Gives seconds since the epoch. It may be wrong by seconds: the service's clock, which
-            all share, corrects it (`note_server_time`).
-        wait: Waits some seconds, or until the event is set.
-        on_wait: Called from the waiting thread with the seconds and the cause of a longer wait.
+        max_per_hour: See `Quota`; those of the others are included.
+        clock: See `Quota`. It may be wrong by seconds: the service's clock, which all share,
+            corrects it (`note_server_time`).
+        wait: See `Quota`.
+        on_wait: See `Quota`.
 
     Raises:
         QuotaFileError: When the directory cannot be used.
@@ -95,7 +95,6 @@ class SharedQuota(WaitingQuota):
     ) -> None:
         super().__init__(max_per_hour, clock, wait, on_wait)
         self._store = store
-        self._leases = Leases(store, wait)
         self._lock = threading.Lock()
         self._correction = 0.0
         # What claims say of themselves, and when each was seen first, by this machine's clock.
@@ -105,34 +104,19 @@ class SharedQuota(WaitingQuota):
         self.seconds_until_free()
 
     def penalize(self, seconds: float) -> None:
-        """Let no query through for a while, of any process that shares the directory.
-
-        Args:
-            seconds: From now, as a 429's `Retry-After` has it, an hour at most.
-
-        Raises:
-            QuotaFileError: When the directory cannot be used any more.
-        """
+        """Let no query through for a while; see `Quota`."""
         until = self._now() + min(seconds, self._hour)
         self._store.create(f"{_PAUSE}{max(0, round(until * 1000)):0{_DIGITS + 3}}", {})
 
     def seconds_until_free(self) -> float:
-        """Say how long a query would have to wait now, in seconds; 0 if not at all.
-
-        Raises:
-            QuotaFileError: When the directory cannot be used any more.
-        """
+        """How long a query would have to wait now, in seconds; 0 if not at all."""
         with self._lock:
             names = self._store.names()
             now = self._now()
             return max(0.0, self._next_free(names, now)[0] - now)
 
     def left_in_hour(self) -> int:
-        """How many of the hour's queries are left now.
-
-        Raises:
-            QuotaFileError: When the directory cannot be used any more.
-        """
+        """How many of the hour's queries are left now."""
         with self._lock:
             names = self._store.names()
             now = self._now()
@@ -143,21 +127,16 @@ class SharedQuota(WaitingQuota):
             return max(0, self.max_per_hour - (len(numbers) - old))
 
     def note_server_time(self, server_time: datetime | None) -> None:
-        """Take the time of an answer that has just come: all machines see the same clock."""
+        """Correct this machine's clock by that of an answer that has just come."""
         if server_time is None:
             return
         ahead = server_time.timestamp() + _HALF_SECOND - self._clock()
         if abs(ahead) <= _MOST_CORRECTION_SECONDS and abs(ahead - self._correction) > _SAME_SECOND:
             self._correction = ahead
 
-    def lease(self, key: str, stop: threading.Event | None = None) -> AbstractContextManager[None]:
-        """Hold a key that one process at a time may have; waits while another one has it.
-
-        Args:
-            key: Of a window, say.
-            stop: Ends the wait when set.
-        """
-        return self._leases.hold(key, threading.Event() if stop is None else stop)
+    @cached_property
+    def _leases(self) -> Leases:
+        return Leases(self._store, self._wait)
 
     def close(self) -> None:
         """Nothing is open between two calls."""

@@ -1,4 +1,4 @@
-"""Waiting for a quota: first come, first served, with a reason, and for as long as nobody stops it.
+"""A project's quota: waits are first come, first served, have a reason, and end when told to stop.
 
 `pyrate-limiter` 4.5 does not fit: its waits cannot be stopped or reported, are not first come,
 first served, know no `Retry-After`, and never end when the clock was set back far.
@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from tap_mixpanel_export.api.lease import Leases
 
 # The service counts a query when it arrives. Of two queries the first may be on its way longer (a
 # new TLS connection, a busy machine), so that they arrive closer together than they were sent.
@@ -75,11 +79,12 @@ def wait(seconds: float, stop: threading.Event) -> None:
     stop.wait(seconds)
 
 
-class WaitingQuota(ABC):
-    """Lets a query through when the quota has room for it.
+class Quota(ABC):
+    """Mixpanel's limits of a project, by default 60 queries in an hour and 3 in a second.
 
     The windows slide: whatever the moment, neither the second nor the hour before it holds more
-    queries than its limit.
+    queries than its limit. All methods may be called from any thread, and raise QuotaFileError when
+    what the quota is shared by cannot be used any more.
 
     Args:
         max_per_hour: Queries in any hour, from 1.
@@ -133,7 +138,6 @@ class WaitingQuota(ABC):
 
         Raises:
             LimiterStopped: When `stop` is set before the query is let through.
-            QuotaFileError: When the quota file cannot be used any more.
         """
         stop = threading.Event() if stop is None else stop
         with self._turn(stop):
@@ -150,6 +154,52 @@ class WaitingQuota(ABC):
                     self._on_wait(seconds, cause)
                     announced = free_at
                 self._wait(min(seconds, _RECHECK_SECONDS), stop)
+
+    @abstractmethod
+    def penalize(self, seconds: float) -> None:
+        """Let no query through for a while, whoever shares the quota.
+
+        Args:
+            seconds: From now, as a 429's `Retry-After` has it; an hour at most is taken, and a
+                pause that ends later stays.
+        """
+
+    @abstractmethod
+    def seconds_until_free(self) -> float:
+        """How long a query would have to wait now, in seconds; 0 if not at all."""
+
+    @abstractmethod
+    def left_in_hour(self) -> int:
+        """How many of the hour's queries are left now."""
+
+    @abstractmethod
+    def note_server_time(self, server_time: datetime | None) -> None:
+        """Take the `Date` of an answer that has just come, the one clock that all machines share.
+
+        Args:
+            server_time: None when the answer had none.
+        """
+
+    def lease(self, key: str, stop: threading.Event | None = None) -> AbstractContextManager[None]:
+        """Hold a key that only one at a time may have, of all that share the quota.
+
+        Args:
+            key: Of a window, say.
+            stop: Ends the wait for it when set.
+
+        Raises:
+            LimiterStopped: When `stop` is set before the key is free.
+        """
+        return self._leases.hold(key, threading.Event() if stop is None else stop)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open. The quota must not be used afterwards."""
+
+    @property
+    @abstractmethod
+    def _leases(self) -> Leases:
+        """Leases among all that share the quota."""
 
     @abstractmethod
     def _take(self, stop: threading.Event) -> Turn:

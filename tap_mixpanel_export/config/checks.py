@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END, Credentials, choose_credentials
-from tap_mixpanel_export.api.client import Endpoint
+from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.config.batch import batch_format, batch_problems
 from tap_mixpanel_export.config.dates import FIRST_DAY, read_instant
 from tap_mixpanel_export.config.declarations import DeclaredSettings

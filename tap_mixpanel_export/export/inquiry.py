@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
 
-    from tap_mixpanel_export.api.client import Endpoint, Transfer
+    from tap_mixpanel_export.api.client import Transfer
+    from tap_mixpanel_export.api.connection import Endpoint
     from tap_mixpanel_export.api.quota import Quota
 
 # A person who waits for longer than this wants to be told instead.

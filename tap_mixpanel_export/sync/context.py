@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    from tap_mixpanel_export.api.client import Endpoint, Transfer
+    from tap_mixpanel_export.api.client import Transfer
+    from tap_mixpanel_export.api.connection import Endpoint
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.event_names import EventNames

@@ -10,7 +10,8 @@ from itertools import count
 from types import SimpleNamespace
 
 from tap_mixpanel_export.api.auth import choose_credentials
-from tap_mixpanel_export.api.client import Endpoint, ExportClient
+from tap_mixpanel_export.api.client import ExportClient
+from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.sandbox import Event
 
 UTC = timezone.utc

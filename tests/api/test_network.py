@@ -18,7 +18,8 @@ from meltano_project import environment
 from requests.auth import HTTPBasicAuth
 
 from tap_mixpanel_export.api import auth
-from tap_mixpanel_export.api.client import Endpoint, ExportClient
+from tap_mixpanel_export.api.client import ExportClient
+from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.errors import ConnectionFailedError
 from tap_mixpanel_export.sandbox import Credentials, Event, Sandbox, SandboxClock
 

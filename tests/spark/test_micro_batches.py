@@ -11,7 +11,7 @@ from event_truth import event_id
 from harness import DAY, facts, hasty, truth
 from late_arrivals import HOUR, NOW, START, late, stamped
 
-from tap_mixpanel_export.api.waiting import WaitingQuota
+from tap_mixpanel_export.api.waiting import Quota
 from tap_mixpanel_export.errors import ClockError, RequestError
 from tap_mixpanel_export.sandbox import Behaviour, Event, Sandbox, SandboxClock
 from tap_mixpanel_export.spark.offsets import Offset
@@ -23,7 +23,7 @@ from tap_mixpanel_export.spark.task import Task, read_task
 def clock(monkeypatch):
     clock = SandboxClock.fixed(NOW)
     monkeypatch.setattr("tap_mixpanel_export.sync.server_clock.machine_now", clock.now)
-    monkeypatch.setattr(WaitingQuota, "PER_SECOND", 1000)
+    monkeypatch.setattr(Quota, "PER_SECOND", 1000)
     with hasty():
         yield clock
 

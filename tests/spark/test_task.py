@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from event_truth import expected_rows
 
-from tap_mixpanel_export.api.waiting import WaitingQuota
+from tap_mixpanel_export.api.waiting import Quota
 from tap_mixpanel_export.errors import RequestError, SettingsError
 from tap_mixpanel_export.sandbox import Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.spark.options import read_options
@@ -27,7 +27,7 @@ def sandbox(request):
 
 @pytest.fixture
 def options(sandbox, tmp_path, monkeypatch):
-    monkeypatch.setattr(WaitingQuota, "PER_SECOND", 1000)
+    monkeypatch.setattr(Quota, "PER_SECOND", 1000)
     monkeypatch.setattr("backoff.full_jitter", lambda _: 0.05)
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
