@@ -15,6 +15,14 @@ _STATE_HINTS = {
 }
 
 
+def read_json_object(option: str, path: Path | str) -> dict[str, Any]:
+    """Read a file that holds a JSON object, see `read_json`."""
+    content = read_json(option, path)
+    if not isinstance(content, dict):
+        raise ExportError(f"{option} {path} is JSON, but not an object")
+    return content
+
+
 def read_json(option: str, path: Path | str) -> Any:
     """Read a file that holds JSON.
 

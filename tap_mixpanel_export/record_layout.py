@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+STREAM = "events"
+"""The stream's name."""
+
 EVENT_ID = "event_id"
 """The key: a digest in hex."""
 

@@ -24,7 +24,7 @@ from singer_sdk.singerlib.messages import StateMessage
 from tap_mixpanel_export.config import prepare_run
 from tap_mixpanel_export.output.messages import load_record, record_serializer
 from tap_mixpanel_export.output.selection import Selection
-from tap_mixpanel_export.record_layout import EVENT_ID
+from tap_mixpanel_export.record_layout import EVENT_ID, STREAM
 from tap_mixpanel_export.sync.state_file import REPLICATION_KEY, read_bookmark, write_bookmark
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _END_OF_TEST_SECONDS = 2
 class EventsStream(Stream):
     """Raw events, replicated incrementally on their time."""
 
-    name = "events"
+    name = STREAM
     primary_keys = (EVENT_ID,)
     replication_key = REPLICATION_KEY
     # Records have the schema's types by construction; checking each again costs as much as

@@ -12,6 +12,7 @@ from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 from tap_mixpanel_export.bounded_maps import bound_maps
 from tap_mixpanel_export.catalog import complete_catalog, read_catalog
 from tap_mixpanel_export.config import (
+    PROGRAM,
     ExportSettings,
     check_all,
     complete,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 class TapMixpanelExport(Tap):
     """Raw events out of Mixpanel, as they were received and stored."""
 
-    name = "tap-mixpanel-export"
-    package_name = "tap-mixpanel-export"
+    name = PROGRAM
+    package_name = PROGRAM
     message_writer_class = MessageWriter
 
     config_jsonschema: ClassVar[dict[str, Any]] = json_schema()
@@ -48,7 +49,7 @@ class TapMixpanelExport(Tap):
     @classproperty
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - of the class
         """Settings of the environment; the SDK ends with a traceback on an integer that is none."""
-        return read_environment(cls._whole_schema()["properties"], cls._env_var_prefix)
+        return read_environment(cls._whole_schema()["properties"])
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
@@ -132,16 +133,12 @@ class TapMixpanelExport(Tap):
     def _load_settings(self) -> ExportSettings:
         settings = self._settings
         if settings is None:
-            settings, problems = self._check()
+            settings, problems = check_all(self.config, self._whole_schema())
             if settings is None:
                 raise SettingsError(problems)
         for notice in settings.notices:
             self.logger.warning("%s", notice)
         return settings
-
-    def _check(self) -> tuple[ExportSettings | None, list[str]]:
-        agent = f"{self.name}/{self.plugin_version}"
-        return check_all(self.config, self._whole_schema(), agent)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check all settings at once.
@@ -152,14 +149,13 @@ class TapMixpanelExport(Tap):
         for sentence in ignored_settings(
             self._config,
             schema["properties"],
-            self._env_var_prefix,
             reads_environment=self._reads_environment,
         ):
             self.logger.warning("%s", sentence)
         self._config = complete(self._config, schema["properties"])
         if not raise_errors:
             return []
-        self._settings, problems = self._check()
+        self._settings, problems = check_all(self.config, schema)
         if problems:
             raise ConfigValidationError(
                 "Config validation failed", errors=[str(SettingsError(problems))], schema=schema

@@ -11,6 +11,7 @@ from tap_mixpanel_export.config.checks import (
     load_columns,
     writes_text,
 )
+from tap_mixpanel_export.config.declarations import PREFIX, PROGRAM
 from tap_mixpanel_export.config.run import prepare_run
 from tap_mixpanel_export.config.schema import json_schema
 from tap_mixpanel_export.config.unknown import ignored_settings, unread_settings
@@ -18,6 +19,8 @@ from tap_mixpanel_export.config.values import complete, read_environment, read_t
 
 __all__ = [
     "HOSTS",
+    "PREFIX",
+    "PROGRAM",
     "ExportSettings",
     "check_all",
     "check_settings",

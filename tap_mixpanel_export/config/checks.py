@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
+from importlib.metadata import version
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,8 +17,7 @@ from tap_mixpanel_export.api.auth import PROJECT_SECRETS_END, Credentials, choos
 from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.config.batch import batch_format, batch_problems
 from tap_mixpanel_export.config.dates import FIRST_DAY, read_instant
-from tap_mixpanel_export.config.declarations import DeclaredSettings
-from tap_mixpanel_export.config.event_choice import choice_fingerprint, choice_notice
+from tap_mixpanel_export.config.declarations import PROGRAM, DeclaredSettings
 from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.config.map_checks import map_problems
 from tap_mixpanel_export.config.personal_data import load_redaction
@@ -99,15 +99,6 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
             sweep_interval=timedelta(days=min(self.late_sweep_days, _LONGEST_LOOKBACK_DAYS)),
         )
 
-    @property
-    def selection(self) -> str | None:
-        """Fingerprint of what events are asked for; None when it is all."""
-        return choice_fingerprint(self)
-
-    def choice_notice(self, bookmark: Bookmark) -> str | None:
-        """Say what it means that other events are asked for than in the last run, if so."""
-        return choice_notice(self, bookmark)
-
     def test_span(self, now: datetime) -> Span:
         """One day, the last one that is over, or that the settings end or begin with.
 
@@ -127,28 +118,28 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
 
 
 def check_all(
-    config: Mapping[str, Any], schema: Mapping[str, Any], default_user_agent: str
+    config: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> tuple[ExportSettings | None, list[str]]:
     """Check settings as they were given: types and bounds, and then what they mean together.
 
     Args:
         config: What was given.
         schema: JSON schema of all settings, those of the SDK included.
-        default_user_agent: What `user_agent` is when it is not set.
 
     Returns:
         The settings, or None and all problems, one sentence each.
     """
-    wrong = type_problems(config, schema)
+    properties = schema["properties"]
+    wrong = type_problems(complete(config, properties), schema)
     right = {name: value for name, value in config.items() if name not in wrong}
-    right = complete(right, schema["properties"])
-    settings, problems = check_settings(right, default_user_agent)
+    right = complete(right, properties)
+    settings, problems = check_settings(right, f"{PROGRAM}/{version(PROGRAM)}")
     columns = load_columns(right)[0] if settings is None else settings.event_columns
     problems = [*problems, *batch_problems(right)]
-    if "stream_maps" in config:
+    if "stream_maps" in right:
         names = list(event_schema(columns)["properties"]) if columns else ()
-        problems += map_problems(config["stream_maps"], names)
-    if config.get("faker_config") and find_spec("faker") is None:
+        problems += map_problems(right["stream_maps"], names)
+    if right.get("faker_config") and find_spec("faker") is None:
         problems.append("faker_config needs an extra: pip install tap-mixpanel-export[faker]")
     declared = _declared(right)
     folders = {name: getattr(declared, name) for name in ("diagnostics_dir", "report_dir")}

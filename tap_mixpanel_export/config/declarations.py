@@ -11,6 +11,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+PROGRAM = "tap-mixpanel-export"
+
+PREFIX = "TAP_MIXPANEL_EXPORT_"
+"""What the names of environment variables of settings begin with."""
+
 
 def _setting(
     title: str,

@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.errors import printable
+from tap_mixpanel_export.record_layout import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-STREAM = "events"
 
 _REMOVED = ("__NULL__", None)
 _ELSE = "__else__"

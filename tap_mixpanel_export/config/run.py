@@ -11,11 +11,12 @@ import msgspec
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
+from tap_mixpanel_export.config.event_choice import choice_fingerprint, choice_notice
 from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.event_names import EventNames
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.survey import Survey
-from tap_mixpanel_export.report.document import Project, RunDocument
+from tap_mixpanel_export.report.document import RunDocument
 from tap_mixpanel_export.report.recorder import RunReport
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import Activity
@@ -80,7 +81,7 @@ def make_run(
     Raises:
         QuotaFileError: The quota cannot be shared by what `quota_file` names.
     """
-    if span.bookmark is not None and (notice := settings.choice_notice(span.bookmark)):
+    if span.bookmark is not None and (notice := choice_notice(settings, span.bookmark)):
         logger.warning("%s", notice)
     endpoint = settings.endpoint
     activity = Activity()
@@ -89,15 +90,9 @@ def make_run(
         activity.wait(seconds, cause)
         logger.info("waiting %.0f s, %s, for %s", seconds, until(seconds), cause)
 
-    limiter = quota or open_quota(
-        settings.quota_file,
-        max_per_hour=settings.max_queries_per_hour,
-        project=str(endpoint.project_id or ""),
-        on_wait=on_wait,
-    )
     context = RunContext(
         endpoint=endpoint,
-        limiter=limiter,
+        limiter=quota or quota_of(settings, on_wait),
         clock=server_clock.ServerClock(),
         make_records=_record_makers(settings, form),
         span=span,
@@ -105,7 +100,7 @@ def make_run(
             span,
             proof_fingerprint(endpoint.project_id, endpoint.region, settings.where),
             timedelta(days=settings.filter_proof_days),
-            settings.selection,
+            choice_fingerprint(settings),
         ),
         where=settings.where,
         base_filter=EventFilter(excluded=frozenset(settings.exclude_event_names)),
@@ -120,6 +115,26 @@ def make_run(
     )
     return ExportRun(
         context, _options(settings), _report(settings, context), closes_quota=quota is None
+    )
+
+
+def quota_of(
+    settings: ExportSettings, on_wait: Callable[[float, str], None] | None = None
+) -> Quota:
+    """Open the project's quota.
+
+    Args:
+        settings: Checked.
+        on_wait: Called with the seconds and the cause of a longer wait.
+
+    Raises:
+        QuotaFileError: It cannot be shared by what `quota_file` names.
+    """
+    return open_quota(
+        settings.quota_file,
+        max_per_hour=settings.max_queries_per_hour,
+        project=str(settings.project_id or ""),
+        on_wait=on_wait,
     )
 
 
@@ -153,18 +168,22 @@ def _report(settings: ExportSettings, context: RunContext) -> RunReport | None:
     if settings.report_dir is None or context.survey is None:
         return None
     endpoint, bookmark = context.endpoint, context.span.bookmark
-    project = Project(endpoint.project_id, settings.region, settings.project_timezone or "UTC")
+    project = {
+        "id": endpoint.project_id,
+        "region": settings.region,
+        "timezone": settings.project_timezone or "UTC",
+    }
     document = RunDocument(
         project, context.activity, context.survey, None if bookmark is None else bookmark.done
     )
-    return RunReport(settings.report_dir, document, context.activity)
+    return RunReport(settings.report_dir, document)
 
 
 def _options(settings: ExportSettings) -> RunOptions:
     return RunOptions(
         concurrency=settings.max_concurrent_queries,
         max_queries_per_hour=settings.max_queries_per_hour,
-        selection=settings.selection,
+        selection=choice_fingerprint(settings),
         error_threshold_percent=settings.error_threshold_percent,
         zone=settings.zone,
         project_timezone=settings.project_timezone,

@@ -6,6 +6,7 @@ import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from tap_mixpanel_export.config.declarations import PREFIX
 from tap_mixpanel_export.errors import printable
 
 if TYPE_CHECKING:
@@ -32,43 +33,35 @@ _NO_SETTINGS = frozenset({"loglevel"})
 
 
 def ignored_settings(
-    given: Mapping[str, Any],
-    properties: Mapping[str, Any],
-    prefix: str,
-    *,
-    reads_environment: bool,
+    given: Mapping[str, Any], properties: Mapping[str, Any], *, reads_environment: bool
 ) -> Iterator[str]:
     """A sentence about each setting that was given and has no effect.
 
     Args:
         given: The settings that were given, those of the environment included if it is read.
         properties: JSON schema of each setting.
-        prefix: What the variables of settings begin with.
         reads_environment: Whether settings are read from the environment.
     """
     for name in given:
         if name not in properties:
             hint = _hint(name, properties)
             yield f"{printable(name)} is no setting of this tap, and ignored{hint}"
-    for variable, name in _variables(properties, prefix):
+    for variable, name in _variables(properties):
         if name not in properties:
             hint = _hint(name, properties)
             yield f"{printable(variable)} in the environment is no setting of this tap{hint}"
     if not reads_environment:
-        yield from unread_settings(given, properties, prefix)
+        yield from unread_settings(given, properties)
 
 
-def unread_settings(
-    given: Mapping[str, Any], properties: Mapping[str, Any], prefix: str
-) -> Iterator[str]:
+def unread_settings(given: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
     """A sentence about each setting in the environment, where a command does not read that.
 
     Args:
         given: The settings that were given.
         properties: JSON schema of each setting.
-        prefix: What the variables of settings begin with.
     """
-    for variable, name in _variables(properties, prefix):
+    for variable, name in _variables(properties):
         if name in properties and name not in given and os.environ[variable]:
             yield (
                 f"{variable} in the environment is not used: the settings come from --config "
@@ -76,11 +69,11 @@ def unread_settings(
             )
 
 
-def _variables(properties: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    """Variables with the prefix, and the settings that they would be."""
+def _variables(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Variables with our prefix, and the settings that they would be."""
     objects = tuple(name for name, one in properties.items() if "object" in one.get("type", ()))
     for variable in sorted(os.environ):
-        name = variable.removeprefix(prefix).lower()
+        name = variable.removeprefix(PREFIX).lower()
         # Meltano's own begin with two underscores, and it has one for each member of an object.
         if name != variable.lower() and not (
             name in _NO_SETTINGS or name.startswith(("_", *objects))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dotenv import find_dotenv, load_dotenv
 from jsonschema import Draft202012Validator
 
+from tap_mixpanel_export.config.declarations import PREFIX
 from tap_mixpanel_export.errors import printable
 
 if TYPE_CHECKING:
@@ -31,19 +32,17 @@ _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(
 )
 
 
-def read_environment(properties: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def read_environment(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Read the settings that the environment, or a file `.env` of this folder or above, has.
 
     Args:
         properties: JSON schema of each setting.
-        prefix: What the variables begin with.
 
     Returns:
-        The settings that are set. What cannot be read stays text, to be refused by name with all
-        other problems.
+        As of `read_texts`.
     """
     load_dotenv(find_dotenv(usecwd=True))
-    texts = {name: os.environ.get(prefix + name.upper()) for name in properties}
+    texts = {name: os.environ.get(PREFIX + name.upper()) for name in properties}
     return read_texts({n: text for n, text in texts.items() if text is not None}, properties)
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.config import (
     ExportSettings,
     check_all,
-    complete,
     ignored_settings,
     json_schema,
     read_environment,
     unread_settings,
 )
-from tap_mixpanel_export.errors import ExportError
-from tap_mixpanel_export.json_files import read_json
+from tap_mixpanel_export.json_files import read_json_object
+from tap_mixpanel_export.record_layout import STREAM
 from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark
 
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "ENV"
 """What stands for the environment among the names of files."""
-
-_PROGRAM = "tap-mixpanel-export"
-_PREFIX = "TAP_MIXPANEL_EXPORT_"
-_STREAM = "events"
 
 SDK_SETTINGS: dict[str, dict[str, Any]] = {
     **{
@@ -100,7 +94,7 @@ def merge_settings(configs: Iterable[str]) -> tuple[dict[str, Any], bool]:
 
 def environment_settings() -> dict[str, Any]:
     """The settings that the environment, or a file `.env`, has."""
-    return read_environment({**SDK_SETTINGS, **json_schema()["properties"]}, _PREFIX)
+    return read_environment(_schema()["properties"])
 
 
 def check_given(given: Mapping[str, Any], *, reads_environment: bool) -> GivenSettings:
@@ -110,44 +104,31 @@ def check_given(given: Mapping[str, Any], *, reads_environment: bool) -> GivenSe
         given: The settings.
         reads_environment: Whether those of the environment are among them.
     """
-    schema = json_schema()
-    properties = {**SDK_SETTINGS, **schema["properties"]}
-    schema = {**schema, "properties": properties}
-    ignored = ignored_settings(given, properties, _PREFIX, reads_environment=reads_environment)
-    agent = f"{_PROGRAM}/{version(_PROGRAM)}"
-    settings, problems = check_all(complete(given, properties), schema, agent)
+    schema = _schema()
+    ignored = ignored_settings(given, schema["properties"], reads_environment=reads_environment)
+    settings, problems = check_all(given, schema)
     notices = [*ignored, *(() if settings is None else settings.notices)]
     return GivenSettings(settings, problems, notices)
 
 
 def unread(given: Mapping[str, Any]) -> list[str]:
     """Say of settings in the environment that a command line has not asked for it."""
-    return [*unread_settings(given, {**SDK_SETTINGS, **json_schema()["properties"]}, _PREFIX)]
+    return [*unread_settings(given, _schema()["properties"])]
 
 
-def read_state(path: str | None, zone: tzinfo) -> Bookmark | None:
-    """Read what earlier runs have done.
+def _schema() -> dict[str, Any]:
+    schema = json_schema()
+    return {**schema, "properties": {**SDK_SETTINGS, **schema["properties"]}}
+
+
+def bookmark_of(state: object, zone: tzinfo) -> Bookmark | None:
+    """What earlier runs have done.
 
     Args:
-        path: A file with a state, as the tap takes it; None for a first run.
+        state: As the tap takes it.
         zone: The project's zone.
 
     Raises:
-        ExportError: The file cannot be read, or holds no state.
+        StateError: It is none.
     """
-    if path is None:
-        return None
-    entry = take_over(read_json("--state", path)).state.get("bookmarks", {}).get(_STREAM, {})
-    return read_bookmark(entry, zone)
-
-
-def read_json_object(option: str, path: str) -> dict[str, Any]:
-    """Read a file that holds a JSON object.
-
-    Raises:
-        ExportError: It cannot be read, or is none.
-    """
-    content = read_json(option, path)
-    if not isinstance(content, dict):
-        raise ExportError(f"{option} {path} is JSON, but not an object")
-    return content
+    return read_bookmark(take_over(state).state.get("bookmarks", {}).get(STREAM, {}), zone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -24,38 +23,28 @@ _VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc).date()
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    """What is exported.
-
-    Attributes:
-        id: Of the project; None when its secret says which it is.
-        region: Where its data is kept.
-        timezone: Name of the zone that its days are cut in.
-    """
-
-    id: int | None
-    region: str
-    timezone: str
-
-
 class RunDocument:
     """What is to be told of a run, as far as its summary does not have it.
 
     Its size has a bound, however long the run is.
 
     Args:
-        project: What is exported.
+        project: What is exported: its `id`, None when its secret says which it is; the `region`
+            where its data is kept; name of the `timezone` that its days are cut in.
         activity: What the run has done, and when.
         survey: What was seen of the events.
         bookmark: Where the state stands.
     """
 
     def __init__(
-        self, project: Project, activity: Activity, survey: Survey, bookmark: datetime | None
+        self,
+        project: dict[str, Any],
+        activity: Activity,
+        survey: Survey,
+        bookmark: datetime | None,
     ) -> None:
+        self.activity = activity
         self._project = project
-        self._activity = activity
         self._survey = survey
         self._bookmark = bookmark
         self._names = BoundedCounts(MOST_NAMES)
@@ -89,7 +78,7 @@ class RunDocument:
             error: What has ended the run early; None when nothing has.
             is_over: Whether the run is at its end.
         """
-        activity, survey = self._activity, self._survey
+        activity, survey = self.activity, self._survey
         now = activity.elapsed()
         status = "unfinished" if not is_over else "success" if error is None else "failed"
         bookmark = None if self._bookmark is None else self._bookmark.isoformat()
@@ -102,11 +91,7 @@ class RunDocument:
             "error": reason_of(error),
             "startedAt": activity.started_at.isoformat(timespec="seconds"),
             "endedAt": activity.at(now).isoformat(timespec="seconds"),
-            "project": {
-                "id": self._project.id,
-                "region": self._project.region,
-                "timezone": self._project.timezone,
-            },
+            "project": self._project,
             "range": None
             if self._range is None
             else {"first": f"{self._range[0]}", "last": f"{self._range[1]}"},
@@ -142,8 +127,8 @@ class RunDocument:
             told = told if written else "nothing was written"
             resumes = next_from or "; the next run begins anew"
             return f"Failed: {told}, and the state is safe{resumes}"
-        wait = self._activity.current_wait()
-        waiting = "" if wait is None else f", waiting {self._activity.until(wait)}"
+        wait = self.activity.current_wait()
+        waiting = "" if wait is None else f", waiting {self.activity.until(wait)}"
         return f"Not finished: {told} so far{waiting}"
 
     def _windows(self, now: float) -> list[dict[str, Any]]:
@@ -159,20 +144,20 @@ class RunDocument:
                 "events": one.events,
             }
             # Threads add to it.
-            for one in list(self._activity.windows)
+            for one in list(self.activity.windows)
         ]
 
     def _waits(self, now: float) -> list[dict[str, Any]]:
         """Pauses; those of several threads for one reason at one time are one."""
         merged: list[Wait] = []
         told: list[dict[str, Any]] = []
-        for wait in list(self._activity.waits):
+        for wait in list(self.activity.waits):
             end = now if wait.end is None else wait.end
             if merged and merged[-1].reason == wait.reason and wait.start <= told[-1]["end"]:
                 told[-1]["end"] = max(told[-1]["end"], round(end, 1))
                 continue
             merged.append(wait)
-            reason = f"{wait.reason}, {self._activity.until(wait)}"
+            reason = f"{wait.reason}, {self.activity.until(wait)}"
             told.append({"reason": reason, "start": round(wait.start, 1), "end": round(end, 1)})
         return told
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_mixpanel_export.report.document import RunDocument
-    from tap_mixpanel_export.sync.activity import Activity
     from tap_mixpanel_export.sync.context import FinishedWindow
     from tap_mixpanel_export.sync.summary import RunSummary
 
@@ -31,7 +30,6 @@ class RunReport:
     Args:
         path: Of the folder.
         document: What is told.
-        activity: Knows when the run began.
         clock: Gives seconds, never fewer than before.
     """
 
@@ -39,12 +37,10 @@ class RunReport:
         self,
         path: Path,
         document: RunDocument,
-        activity: Activity,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._document = document
-        self._activity = activity
         self._clock = clock
         self._folder: ReportFolder | None = None
         self._wrote = self._drew = clock()
@@ -56,7 +52,7 @@ class RunReport:
         Raises:
             ReportError: The folder cannot be written to.
         """
-        self._folder = ReportFolder(self._path, self._activity.started_at)
+        self._folder = ReportFolder(self._path, self._document.activity.started_at)
         self._write(summary, with_page=True)
 
     def written(self, finished: FinishedWindow, summary: RunSummary) -> None:

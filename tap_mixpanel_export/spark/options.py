@@ -11,21 +11,17 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.config import json_schema, read_environment, read_texts
+from tap_mixpanel_export.config import PREFIX, json_schema, read_environment, read_texts
 from tap_mixpanel_export.errors import SettingsError, printable
 from tap_mixpanel_export.export.api import Export
-from tap_mixpanel_export.export.given import check_given
+from tap_mixpanel_export.export.given import bookmark_of, check_given
 from tap_mixpanel_export.spark.offsets import StreamPlan
-from tap_mixpanel_export.sync.foreign_states import take_over
-from tap_mixpanel_export.sync.state_file import read_bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.sync.windows import Bookmark
-
-_PREFIX = "TAP_MIXPANEL_EXPORT_"
 
 _CREDENTIALS = (
     *("service_account_username", "service_account_secret", "oauth_token", "project_secret"),
@@ -84,8 +80,6 @@ _NO_PROJECT = 1
 
 _WHOLE_NUMBERS = ("partition_days", "splits_per_day", "watermark_interval", "max_days_per_trigger")
 
-_STREAM = "events"
-
 
 @dataclass(frozen=True)
 class SparkOptions:
@@ -143,8 +137,7 @@ class SparkOptions:
         )
         if self.startingstate is None:
             return plan, None
-        entry = take_over(self.startingstate).state.get("bookmarks", {}).get(_STREAM, {})
-        return plan, read_bookmark(entry, settings.zone)
+        return plan, bookmark_of(self.startingstate, settings.zone)
 
     def refuse_options_of_streams(self) -> None:
         """Refuse what a load has no use for.
@@ -185,7 +178,7 @@ class SparkOptions:
         properties = json_schema()["properties"]
         wanted = {name: properties[name] for name in _CREDENTIALS}
         if self.credentials is None:
-            return read_environment(wanted, _PREFIX)
+            return read_environment(wanted)
         given = _function(self.credentials)()
         if not isinstance(given, dict) or not set(given) <= set(wanted):
             raise SettingsError(
@@ -254,8 +247,8 @@ def _refused(
             continue
         if properties.get(name, {}).get("secret"):
             yield (
-                f"{name} is a secret, and Spark shows options: set {_PREFIX}{name.upper()} in the "
-                f"executors' environment (spark.executorEnv.{_PREFIX}{name.upper()}), or name a "
+                f"{name} is a secret, and Spark shows options: set {PREFIX}{name.upper()} in the "
+                f"executors' environment (spark.executorEnv.{PREFIX}{name.upper()}), or name a "
                 "function with `credentials`"
             )
         elif name in _OTHERWISE:

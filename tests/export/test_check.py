@@ -66,7 +66,7 @@ def check(tmp_path, capsys):
         before = len(sandbox.requests)
         with ExitStack() as stack:
             quota = partial(open_quota, clock=time.clock, wait=time.wait)
-            stack.enter_context(mock.patch.object(commands, "open_quota", quota))
+            stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", quota))
             stack.enter_context(
                 mock.patch(
                     "tap_mixpanel_export.sync.server_clock.machine_now",

@@ -46,7 +46,7 @@ def plan(tmp_path, capsys):
         time = FakeTime()
         with ExitStack() as stack:
             quota = partial(open_quota, clock=time.clock, wait=time.wait)
-            stack.enter_context(mock.patch.object(commands, "open_quota", quota))
+            stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", quota))
             stack.enter_context(
                 mock.patch(
                     "tap_mixpanel_export.sync.server_clock.machine_now",

@@ -8,33 +8,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.config import HOSTS
+from tap_mixpanel_export.config.run import quota_of
 from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.export.check.checker import MOST_QUERIES, Checker, has_problem
 from tap_mixpanel_export.export.check.finding import Finding, note, ok, problem
-from tap_mixpanel_export.export.cli.reading import read
-from tap_mixpanel_export.export.given import read_settings, read_state
+from tap_mixpanel_export.export.cli.reading import config_option, read
+from tap_mixpanel_export.export.given import bookmark_of, read_settings
 from tap_mixpanel_export.export.plan.planning import make_plan
 from tap_mixpanel_export.export.plan.probe import probe
 from tap_mixpanel_export.export.plan.table import plan_text
+from tap_mixpanel_export.json_files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_mixpanel_export.api.quota import Quota
-    from tap_mixpanel_export.config import ExportSettings
     from tap_mixpanel_export.export.given import GivenSettings
 
 SETTINGS = "settings"
 
-config_option = click.option(
-    "--config",
-    "configs",
-    multiple=True,
-    metavar="FILE|ENV",
-    help="Settings of the tap: JSON files, or ENV for environment variables (the default).",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -80,7 +72,7 @@ def run_check(
     queries = 0
     if given.settings is not None:
         settings = given.settings
-        with closing(_quota(settings)) as quota:
+        with closing(quota_of(settings)) as quota:
             checker = Checker(settings, quota, addresses)
             for finding in checker.run():
                 say(finding)
@@ -111,13 +103,13 @@ def plan(configs: tuple[str, ...], state: str | None, *, no_probe: bool, as_json
     for notice in given.notices:
         click.echo(f"note: {notice}", err=True)
     settings = given.settings
-    bookmark = read_state(state, settings.zone)
+    bookmark = None if state is None else bookmark_of(read_json("--state", state), settings.zone)
     probed = None
     if not no_probe:
-        with closing(_quota(settings)) as quota:
+        with closing(quota_of(settings)) as quota:
             probed = probe(settings, quota)
     # A run has a quota of its own, unless it is shared by quota_file: that knows of the probe.
-    with closing(_quota(settings)) as quota:
+    with closing(quota_of(settings)) as quota:
         planned = make_plan(settings, bookmark, quota, probed)
     click.echo(json.dumps(planned.to_dict(), indent=2) if as_json else plan_text(planned))
     return 0
@@ -138,11 +130,3 @@ def _of_settings(given: GivenSettings) -> Iterator[Finding]:
         yield note(SETTINGS, text)
     if given.settings is not None:
         yield ok(SETTINGS, "they can be used")
-
-
-def _quota(settings: ExportSettings) -> Quota:
-    return open_quota(
-        settings.quota_file,
-        max_per_hour=settings.max_queries_per_hour,
-        project=str(settings.project_id or ""),
-    )

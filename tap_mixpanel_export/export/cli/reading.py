@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.export.api import Export
 from tap_mixpanel_export.export.given import merge_settings, unread
-from tap_mixpanel_export.json_files import read_json
+from tap_mixpanel_export.json_files import read_json_object
 from tap_mixpanel_export.private_files import write_private
 
 if TYPE_CHECKING:
@@ -24,14 +23,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mixpanel-export")
 
 
-@click.command()
-@click.option(
+config_option = click.option(
     "--config",
     "configs",
     multiple=True,
     metavar="FILE|ENV",
     help="Settings of the tap: JSON files, or ENV for environment variables (the default).",
 )
+
+
+@click.command()
+@config_option
 @click.option(
     "--to",
     "target",
@@ -115,9 +117,4 @@ def _write_state(path: Path | None, state: Mapping[str, Any] | None) -> None:
 
 
 def _read_state(path: Path | None) -> dict[str, Any] | None:
-    if path is None or not path.exists():
-        return None
-    state = read_json("--state", str(path))
-    if not isinstance(state, dict):
-        raise StateError(f"--state {path} is JSON, but not an object")
-    return state
+    return read_json_object("--state", path) if path is not None and path.exists() else None
