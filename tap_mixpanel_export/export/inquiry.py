@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.api.client import ExportClient
 from tap_mixpanel_export.api.rate_limit import check_pause, until
+from tap_mixpanel_export.api.refusals import SAFE_DAYS
 from tap_mixpanel_export.errors import ExportError, RateLimitedError
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.sync import server_clock
+from tap_mixpanel_export.sync.windows import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.api.client import Transfer
     from tap_mixpanel_export.api.connection import Endpoint
     from tap_mixpanel_export.api.quota import Quota
+    from tap_mixpanel_export.config import ExportSettings
 
 # A person who waits for longer than this wants to be told instead.
 _LONGEST_WAIT_SECONDS = 60.0
@@ -64,6 +67,14 @@ class Reply:
     seconds: float
     first_seconds: float
     is_cut: bool
+
+
+def days_to_ask(settings: ExportSettings) -> tuple[DayRange, DayRange]:
+    """The last day that is over, or that the settings end or begin with; and the month up to it."""
+    span = settings.test_span(server_clock.machine_now())
+    day = span.day(span.start)
+    first = max(settings.span(None).day(settings.start), day - DAY * (SAFE_DAYS - 1))
+    return DayRange(day, day), DayRange(min(first, day), day)
 
 
 class Inquiry:

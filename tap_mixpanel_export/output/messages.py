@@ -41,15 +41,6 @@ def load_record(line: bytes) -> dict[str, Any]:
         return deserialize_json(line)
 
 
-def lines_decoder(kinds: dict[str, Any]) -> Callable[[bytes], list[Any]]:
-    """A decoder of records whose columns have these types; it raises msgspec.DecodeError."""
-    record = TypedDict("Record", kinds)  # type: ignore[misc]  # its keys are settings
-    decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
-        record, float_hook=Decimal
-    ).decode_lines
-    return decode
-
-
 def record_serializer(
     stream: str,
     version: int | None,
@@ -127,7 +118,10 @@ class MappedSerializer:
         kinds: dict[str, Any] = dict.fromkeys(columns, Any)
         if "properties" in kinds and not reads_properties:
             kinds["properties"] = Raw
-        self._decode_lines = lines_decoder(kinds)
+        record = TypedDict("Record", kinds)  # type: ignore[misc]  # its keys are settings
+        self._decode_lines: Callable[[bytes], list[Any]] = msgspec.json.Decoder(
+            record, float_hook=Decimal
+        ).decode_lines
 
     def __call__(self, text: bytes) -> tuple[bytes]:
         """Make the messages of records, each with its line end."""

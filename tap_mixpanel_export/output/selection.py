@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import encode, encode_lines
-from tap_mixpanel_export.output.messages import lines_decoder, load_record
+from tap_mixpanel_export.json_text import encode
+from tap_mixpanel_export.output.messages import load_record
 from tap_mixpanel_export.output.writer import serialize
 from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN, PROPERTIES
 from tap_mixpanel_export.records.form import RecordForm, text_form
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.schema.field import XdmField
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw] | None).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 class Selection:
@@ -55,12 +55,6 @@ class Selection:
         """The columns' names, in the order in which records begin."""
         return (*ALWAYS_WRITTEN, *(self.columns - {*ALWAYS_WRITTEN}))
 
-    @cached_property
-    def projection(self) -> Projection | None:
-        """What takes out of records what is deselected inside of columns, if anything is."""
-        inside = self._deselected_inside
-        return Projection(self.names, inside, self._texts) if inside else None
-
     def text_form(self, gzip_level: int | None = None) -> RecordForm:
         """Records as JSON text, with what is deselected inside of columns.
 
@@ -70,12 +64,12 @@ class Selection:
         return text_form(self.columns, properties_as_text=bool(self._texts), gzip_level=gzip_level)
 
     @property
-    def projections(self) -> dict[str, ObjectProjection]:
+    def projections(self) -> dict[str, Projection]:
         """By column, what takes out of its JSON text what is deselected inside of it."""
         paths: dict[str, list[list[str]]] = {}
         for name, *inner in self._deselected_inside:
             paths.setdefault(name, []).append(inner)
-        return {name: ObjectProjection(inside) for name, inside in paths.items()}
+        return {name: Projection(inside) for name, inside in paths.items()}
 
     def columns_of(self, columns: Iterable[Column]) -> list[Column]:
         """Columns whose types lack the fields that are deselected."""
@@ -90,86 +84,53 @@ class Selection:
 
     def of(self, blocks: Iterable[Records]) -> Iterator[Records]:
         """Records without what is deselected inside of columns."""
-        project = self.projection
+        inside = self._deselected_inside
+        project = Projection(inside, self._texts).of_lines if inside else None
         for records in blocks:
             yield records if project is None else Records(records.count, project(records.text))
 
 
 class Projection:
-    """Takes out of records what is deselected inside of columns.
-
-    Only the objects on the way to it are taken apart, and their other members stay the text that
-    they are.
-
-    Args:
-        columns: Names of all columns that are written.
-        paths: What is deselected: a column, and names inside of it, at least one.
-        texts: Which of the columns are JSON text.
-    """
-
-    def __init__(
-        self,
-        columns: Iterable[str],
-        paths: Sequence[Sequence[str]],
-        texts: frozenset[str] = frozenset(),
-    ) -> None:
-        self._paths = [path for path in paths if path[0] not in texts]
-        kinds: dict[str, Any] = dict.fromkeys(columns, Raw)
-        kinds |= {path[0]: dict[str, Raw] | None for path in self._paths if path[0] in kinds}
-        self._texts = {
-            name: ObjectProjection([inner for column, *inner in paths if column == name])
-            for name in texts & kinds.keys()
-        }
-        kinds |= dict.fromkeys(self._texts, str)
-        self._decode_lines = lines_decoder(kinds)
-
-    def __call__(self, text: bytes) -> bytes:
-        """The records without it, each with its line end."""
-        try:
-            records: list[Any] = self._decode_lines(text)
-            for path in self._paths:
-                for record in records:
-                    _remove_text(record.get(path[0]), path[1:])
-            self._remove_in_texts(records)
-            return encode_lines(records)
-        except msgspec.DecodeError:
-            # A name with an escape of a lone surrogate, or no object where one is expected.
-            records = [load_record(line) for line in whole_lines(text)]
-        for path in self._paths:
-            for record in records:
-                _remove(record, path)
-        self._remove_in_texts(records)
-        return b"".join(serialize(record) + b"\n" for record in records)
-
-    def _remove_in_texts(self, records: Iterable[dict[str, Any]]) -> None:
-        for name, project in self._texts.items():
-            for record in records:
-                record[name] = project(record[name].encode()).decode()
-
-
-class ObjectProjection:
     """Takes members out of the JSON text of objects; whatever else they hold stays as it is.
+
+    Only the objects on the way to a member are taken apart.
 
     Args:
         paths: What to take out: names, each inside of the one before.
+        texts: Names of members that are JSON text of an object, as strings.
     """
 
-    def __init__(self, paths: Sequence[Sequence[str]]) -> None:
-        self._paths = paths
+    def __init__(self, paths: Sequence[Sequence[str]], texts: frozenset[str] = frozenset()) -> None:
+        self._paths = [path for path in paths if path[0] not in texts]
+        self._texts = {
+            name: Projection([inner for first, *inner in paths if first == name])
+            for name in texts.intersection(path[0] for path in paths)
+        }
 
     def __call__(self, text: bytes) -> bytes:
-        """The text without them."""
+        """The text of one object without them."""
         try:
             members = _decode_object(text)
+            if members is None:
+                return text
             for path in self._paths:
                 _remove_text(members, path)
+            for name in self._texts.keys() & members.keys():
+                inner = self._texts[name](_decode_text(members[name]).encode())
+                members[name] = Raw(encode(inner.decode()))
             return encode(members)
         except msgspec.DecodeError:
-            # See above.
+            # A name with an escape of a lone surrogate, or no object where one is expected.
             value = load_record(text)
         for path in self._paths:
             _remove(value, path)
+        for name in self._texts.keys() & value.keys():
+            value[name] = self._texts[name](value[name].encode()).decode()
         return serialize(value)
+
+    def of_lines(self, text: bytes) -> bytes:
+        """The same of many objects, each with its line end."""
+        return b"".join([self(line) + b"\n" for line in whole_lines(text)])
 
 
 def _without(field: XdmField, path: Sequence[str]) -> XdmField:
@@ -182,14 +143,12 @@ def _without(field: XdmField, path: Sequence[str]) -> XdmField:
     return replace(field, properties=left)
 
 
-def _remove_text(members: dict[str, Raw] | None, path: Sequence[str]) -> None:
+def _remove_text(members: dict[str, Raw], path: Sequence[str]) -> None:
     """Remove a member whose parents are text yet.
 
     Raises:
         msgspec.DecodeError: One of its parents is no object.
     """
-    if members is None:
-        return
     name, *rest = path
     if not rest:
         members.pop(name, None)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.errors import printable
 from tap_mixpanel_export.export.check.finding import note, ok, problem
+from tap_mixpanel_export.export.check.sample import Oddity
 from tap_mixpanel_export.sync.lags import zone_advice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime
 
     from tap_mixpanel_export.config import ExportSettings
@@ -72,48 +73,25 @@ def names_finding(
     return problem(setting, text) if meant else note(setting, text)
 
 
-def loader_findings(sample: Sample) -> Iterator[Finding]:
+def loader_findings(sample: Sample) -> list[Finding]:
     """Which settings matter for what the events hold."""
-    oddities, events = sample.oddities, sample.events
-    found = False
-    for count, what in (
-        (
-            oddities.null_characters,
-            (
-                "U+0000 or half of a surrogate pair, which PostgreSQL's jsonb refuses: set "
-                "properties_format to string for such a loader"
-            ),
-        ),
-        (
-            oddities.long_integers,
-            (
-                "whole numbers past 2^53, which loaders and readers that use doubles round "
-                "(DuckDB's, JavaScript): set properties_format to string, or give the property a "
-                "column of type string with `columns`"
-            ),
-        ),
-        (
-            oddities.long_texts,
-            (
-                "a text of more than 65,535 bytes, too long for a column in Redshift: leave the "
-                "property out with exclude_properties, or load into a type without that bound"
-            ),
-        ),
-    ):
-        if count:
-            found = True
-            yield note(LOADERS, f"{count:,} of {events:,} events hold {what}")
+    found = [
+        note(LOADERS, f"{count:,} of {sample.events:,} events hold {oddity.value}")
+        for oddity in Oddity
+        if (count := sample.oddities[oddity])
+    ]
     if sample.case_pairs:
-        found = True
-        yield note(
-            LOADERS,
-            f"{sample.case_pairs} properties have a name that differs from another one's by case "
-            "only: as columns (flattening_enabled, a loader that unpacks objects) they are one and "
-            "the same in BigQuery, Snowflake and PostgreSQL; keep them in `properties`, or name "
-            "one of them in exclude_properties",
+        found.append(
+            note(
+                LOADERS,
+                f"{sample.case_pairs} properties have a name that differs from another one's by "
+                "case only: as columns (flattening_enabled, a loader that unpacks objects) they "
+                "are one and the same in BigQuery, Snowflake and PostgreSQL; keep them in "
+                "`properties`, or name one of them in exclude_properties",
+            )
         )
-    if not found:
-        yield ok(LOADERS, f"nothing in {events:,} events that takes a setting of its own")
+    nothing = f"nothing in {sample.events:,} events that takes a setting of its own"
+    return found or [ok(LOADERS, nothing)]
 
 
 def _close(name: str, known: list[str]) -> str | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.api.refusals import SAFE_DAYS
 from tap_mixpanel_export.errors import (
     AccessError,
     AuthenticationError,
@@ -39,14 +37,14 @@ from tap_mixpanel_export.export.inquiry import (
     Inquiry,
     NoQueryLeftError,
     QuotaUsedUpError,
+    days_to_ask,
 )
 from tap_mixpanel_export.export.plan.planning import imagined_run
-from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.forecast import UsualDay
-from tap_mixpanel_export.sync.windows import DAY, to_milliseconds
+from tap_mixpanel_export.sync.windows import to_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterator, Mapping
 
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config import ExportSettings
@@ -107,11 +105,7 @@ class Checker:
             endpoint = replace(endpoint, url=addresses[settings.region])
         self._url = endpoint.url
         self._inquiry = Inquiry(endpoint, quota, most_queries=MOST_QUERIES, most_bytes=_MOST_BYTES)
-        span = settings.test_span(server_clock.machine_now())
-        day = span.day(span.start)
-        first = max(settings.span(None).day(settings.start), day - DAY * (SAFE_DAYS - 1))
-        self._day = DayRange(day, day)
-        self._month = DayRange(min(first, day), day)
+        self._day, self._month = days_to_ask(settings)
         self._where = settings.where
 
     @property
@@ -242,18 +236,22 @@ class Checker:
 
     def _check_names(self, day: _Day) -> Iterator[Finding]:
         """Whether the names of the settings occur."""
-        asked = self._settings.event_names
-        seen = set(day.sample.names)
-        if missing := set(asked) - seen:
-            rare = self._sample(self._month, event_names=tuple(sorted(missing)))
-            missing -= set(rare.names)
-        if asked:
-            known = self._sample(day.days).names if missing else Counter[str]()
+        seen = day.sample.names
+        if asked := self._settings.event_names:
+            missing = self._missing(seen)
+            known = self._sample(day.days).names if missing else ()
             yield names_finding(missing, known, len(asked), f"from {self._month}")
         elif excluded := self._settings.exclude_event_names:
-            missing = set(excluded) - seen
-            finding = names_finding(missing, seen, len(excluded), f"on {day.days}", EXCLUDED)
-            yield finding
+            missing = set(excluded) - seen.keys()
+            yield names_finding(missing, seen, len(excluded), f"on {day.days}", EXCLUDED)
+
+    def _missing(self, seen: Collection[str]) -> set[str]:
+        """The names of `event_names` that do not occur in the month."""
+        missing = set(self._settings.event_names).difference(seen)
+        if missing:
+            rare = self._sample(self._month, event_names=tuple(sorted(missing)))
+            missing -= rare.names.keys()
+        return missing
 
     def _look_further(self, day: _Day) -> Generator[Finding, None, _Day | None]:
         """Find out why a day has no events.
@@ -268,10 +266,7 @@ class Checker:
             return None
         yield ok(PROJECT, f"{self._project} has events from {month}")
         if settings.event_names:
-            missing = set(settings.event_names) - set(others.names)
-            if missing:
-                rare = self._sample(month, event_names=tuple(sorted(missing)))
-                missing -= set(rare.names)
+            missing = self._missing(others.names)
             yield names_finding(missing, others.names, len(settings.event_names), f"from {month}")
             if missing == set(settings.event_names):
                 return None
@@ -292,7 +287,7 @@ class Checker:
 
     def _empty_project(self) -> Iterator[Finding]:
         where = f"from {self._month} in region {self._settings.region}"
-        place = None if self._settings.api_url is not None else self._place_of_data()
+        place = self._place_of_data()
         if place is None:
             yield note(
                 PROJECT,

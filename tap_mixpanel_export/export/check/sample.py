@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import Enum
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
@@ -33,19 +34,22 @@ _EXACT_IN_DOUBLES = 2**53
 _LONG_TEXT_BYTES = 65_535
 
 
-@dataclass(slots=True)
-class Oddities:
-    """How many events hold what some loaders do not take as it is.
+class Oddity(Enum):
+    """What some loaders do not take as it is, and which setting helps."""
 
-    Attributes:
-        null_characters: U+0000, or half of a surrogate pair.
-        long_integers: Whole numbers past 2^53.
-        long_texts: A text of more than 65,535 bytes.
-    """
-
-    null_characters: int = 0
-    long_integers: int = 0
-    long_texts: int = 0
+    NULL_CHARACTERS = (
+        "U+0000 or half of a surrogate pair, which PostgreSQL's jsonb refuses: set "
+        "properties_format to string for such a loader"
+    )
+    LONG_INTEGERS = (
+        "whole numbers past 2^53, which loaders and readers that use doubles round (DuckDB's, "
+        "JavaScript): set properties_format to string, or give the property a column of type "
+        "string with `columns`"
+    )
+    LONG_TEXTS = (
+        "a text of more than 65,535 bytes, too long for a column in Redshift: leave the property "
+        "out with exclude_properties, or load into a type without that bound"
+    )
 
 
 @dataclass(slots=True)
@@ -62,7 +66,7 @@ class Sample:
         names: How often each event name occurs.
         days: How many events each day has.
         lags: How long after their time events were processed.
-        oddities: What loaders stumble over.
+        oddities: How many events have each.
     """
 
     zone: tzinfo
@@ -74,7 +78,7 @@ class Sample:
     names: Counter[str] = field(default_factory=Counter)
     days: Counter[date] = field(default_factory=Counter)
     lags: Lags = field(default_factory=Lags)
-    oddities: Oddities = field(default_factory=Oddities)
+    oddities: Counter[Oddity] = field(default_factory=Counter)
     _properties: set[str] = field(default_factory=set)
 
     @property
@@ -118,20 +122,19 @@ class Sample:
             self.names[name] += 1
         if len(self._properties) < _MOST_NAMES:
             self._properties.update(properties)
-        found = self.oddities
         if b"\\u" in line and any(
             "\0" in text or _SURROGATE.search(text) for text in _texts(properties)
         ):
-            found.null_characters += 1
+            self.oddities[Oddity.NULL_CHARACTERS] += 1
         if _LONG_INTEGER.search(line) and any(
             isinstance(value, int) and abs(value) > _EXACT_IN_DOUBLES
             for value in _values(properties)
         ):
-            found.long_integers += 1
+            self.oddities[Oddity.LONG_INTEGERS] += 1
         if len(line) > _LONG_TEXT_BYTES and any(
             len(text.encode(errors="replace")) > _LONG_TEXT_BYTES for text in _texts(properties)
         ):
-            found.long_texts += 1
+            self.oddities[Oddity.LONG_TEXTS] += 1
 
 
 class ProofDay:

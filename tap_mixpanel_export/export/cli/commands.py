@@ -21,7 +21,7 @@ from tap_mixpanel_export.export.plan.table import plan_text
 from tap_mixpanel_export.json_files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from tap_mixpanel_export.export.given import GivenSettings
 
@@ -66,16 +66,19 @@ def run_check(
     """
     addresses = region_urls or {region: f"https://{host}/api/2.0" for region, host in HOSTS.items()}
     findings: list[Finding] = []
-    say = findings.append if as_json else _printing(findings)
-    for finding in _of_settings(given):
-        say(finding)
+
+    def say(found: Iterable[Finding]) -> None:
+        for finding in found:
+            findings.append(finding)
+            if not as_json:
+                click.echo(str(finding))
+
+    say(_of_settings(given))
     queries = 0
     if given.settings is not None:
-        settings = given.settings
-        with closing(quota_of(settings)) as quota:
-            checker = Checker(settings, quota, addresses)
-            for finding in checker.run():
-                say(finding)
+        with closing(quota_of(given.settings)) as quota:
+            checker = Checker(given.settings, quota, addresses)
+            say(checker.run())
             queries = checker.queries
     failed = has_problem(findings)
     if as_json:
@@ -113,14 +116,6 @@ def plan(configs: tuple[str, ...], state: str | None, *, no_probe: bool, as_json
         planned = make_plan(settings, bookmark, quota, probed)
     click.echo(json.dumps(planned.to_dict(), indent=2) if as_json else plan_text(planned))
     return 0
-
-
-def _printing(findings: list[Finding]) -> Callable[[Finding], None]:
-    def say(finding: Finding) -> None:
-        findings.append(finding)
-        click.echo(str(finding))
-
-    return say
 
 
 def _of_settings(given: GivenSettings) -> Iterator[Finding]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.export.inquiry import DayRange, Inquiry
-from tap_mixpanel_export.sync import server_clock
+from tap_mixpanel_export.export.inquiry import Inquiry, days_to_ask
 from tap_mixpanel_export.sync.forecast import Speed, UsualDay
 from tap_mixpanel_export.sync.planner import TARGET_BYTES
 from tap_mixpanel_export.sync.windows import DAY
@@ -14,12 +14,12 @@ from tap_mixpanel_export.sync.windows import DAY
 if TYPE_CHECKING:
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config import ExportSettings
+    from tap_mixpanel_export.export.inquiry import DayRange
 
 # A larger day is a window of its own, however large it is.
 _MOST_BYTES = TARGET_BYTES // 2
 # Two for a day without events, which is read twice, and one for the month around it.
 _MOST_QUERIES = 3
-_MONTH_DAYS = 30
 _SAMPLED_EVENTS = 1000
 _STAMP = b'"mp_processing_time_ms"'
 # What comes faster than a clock can tell.
@@ -87,24 +87,17 @@ def probe(settings: ExportSettings, quota: Quota) -> Probed:
         ExportError: The service does not grant it.
     """
     inquiry = Inquiry(settings.endpoint, quota, most_queries=_MOST_QUERIES, most_bytes=_MOST_BYTES)
-    span = settings.test_span(server_clock.machine_now())
-    day = span.day(span.start)
-    days, limit = DayRange(day, day), None
     lines = _Lines()
-    reply = inquiry.ask(days, lines.take, where=settings.where, event_names=settings.event_names)
+    ask = partial(
+        inquiry.ask, take=lines.take, where=settings.where, event_names=settings.event_names
+    )
+    days, month = days_to_ask(settings)
+    reply = ask(days)
     is_least = reply.is_cut
     if not lines.events:
-        first = settings.span(None).day(settings.start)
-        days = DayRange(min(day, max(first, day - DAY * (_MONTH_DAYS - 1))), day)
-        limit = _SAMPLED_EVENTS
-        reply = inquiry.ask(
-            days,
-            lines.take,
-            where=settings.where,
-            event_names=settings.event_names,
-            limit=limit,
-        )
-        is_least = reply.is_cut or lines.events >= limit
+        days = month
+        reply = ask(days, limit=_SAMPLED_EVENTS)
+        is_least = reply.is_cut or lines.events >= _SAMPLED_EVENTS
     count = (days.last - days.first) // DAY + 1
     seconds = max(reply.seconds - reply.first_seconds, _LEAST_SECONDS)
     return Probed(
