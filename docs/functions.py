@@ -34,7 +34,7 @@ def functions_table() -> str:
 
 def _call(function: Function) -> str:
     parameters = function.parameters
-    if function.is_method_only:
+    if function.method_only:
         receiver, _, others = parameters.partition(", ")
         return f"`{receiver}.{function.name}({others})`"
     return f"`{function.name}({parameters})`"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.xdm.expressions import EvaluationError, compile_expression
+from tap_mixpanel_export.xdm.errors import EvaluationError
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 
 # 2024-07-05 is a Friday; the letters are those of Data Prep's table of date/time format strings,
 # the results those of java.time's DateTimeFormatter in English.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import pytest
 
-from tap_mixpanel_export.xdm.expressions import EvaluationError, compile_expression
+from tap_mixpanel_export.xdm.errors import EvaluationError
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS
 
 EVENT = {

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.xdm.expressions import EvaluationError, compile_expression
+from tap_mixpanel_export.xdm.errors import EvaluationError
 from tap_mixpanel_export.xdm.expressions.bounds import MAX_CHARACTERS, MAX_ITEMS
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS
 from tap_mixpanel_export.xdm.regular_expressions import compiled
 
@@ -69,7 +70,7 @@ def calls(draw):
         draw(st.sampled_from(LITERALS)) if position in function.literals else f"data.{name}"
         for position, name in enumerate(NAMES[:count])
     ]
-    if function.is_method_only:
+    if function.method_only:
         return f"{arguments[0]}.{function.name}({', '.join(arguments[1:])})"
     return f"{function.name}({', '.join(arguments)})"
 
@@ -103,7 +104,7 @@ def test_every_function_takes_or_refuses_each_bomb_in_each_place(name):
             for place in range(count)
         ]
         call = f"{name}({', '.join(arguments)})"
-        if function.is_method_only:
+        if function.method_only:
             call = f"{arguments[0]}.{name}({', '.join(arguments[1:])})"
         for place in range(count):
             for bomb in BOMBS:

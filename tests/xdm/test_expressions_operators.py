@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.xdm.expressions import EvaluationError, compile_expression
+from tap_mixpanel_export.xdm.errors import EvaluationError
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 
 EVENT = {("n",): 7, ("t",): "7", ("w",): "word", ("yes",): True, ("l",): [1]}
 

@@ -10,7 +10,8 @@ from expression_printer import print_expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.xdm.expressions import ExpressionError, compile_expression
+from tap_mixpanel_export.xdm.errors import ExpressionError
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.expressions.parser import parse_expression
 from tap_mixpanel_export.xdm.expressions.tree import (
     MAX_DEPTH,
@@ -296,7 +297,8 @@ def test_any_text_is_read_or_refused(text):
 
 def test_lark_is_imported_at_the_first_expression():
     code = (
-        "import sys; from tap_mixpanel_export.xdm.expressions import compile_expression as c;"
+        "import sys;"
+        "from tap_mixpanel_export.xdm.expressions.compiler import compile_expression as c;"
         "early = 'lark' in sys.modules; c('1'); print(early, 'lark' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from docs import functions
-from tap_mixpanel_export.xdm.expressions import ExpressionError, compile_expression
+from tap_mixpanel_export.xdm.errors import ExpressionError
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.expressions.functions import FUNCTIONS
 
 

@@ -43,17 +43,18 @@ def check_items(count: int) -> None:
         raise ValueRefusedError(f"gives no list of more than {MAX_ITEMS} elements")
 
 
-def check_number(value: float) -> None:
-    """Refuse a number that JSON has not, or that is too large.
+def finite(value: float) -> float:
+    """Return a number unless it is none that JSON has, or too large.
 
     Raises:
-        ValueRefusedError: If it is infinite or none, or has too many digits.
+        ValueRefusedError: If it is infinite or no number, or has too many digits.
     """
     if isinstance(value, int):
         if not -_MAX_INTEGER < value < _MAX_INTEGER:
             raise ValueRefusedError(f"takes and gives no number of more than {MAX_DIGITS} digits")
     elif not isfinite(value):
         raise ValueRefusedError("takes and gives no number that is too large")
+    return value
 
 
 def check_json(value: object) -> None:
@@ -76,7 +77,7 @@ def check_json(value: object) -> None:
             waiting += part.values()
             left -= sum(map(len, part))
         elif isinstance(part, (int, float)):
-            check_number(part)
+            finite(part)
         left -= 1
         if left < 0:
             check_characters(MAX_CHARACTERS - left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from lark import Token, Transformer
+from lark import Token, Transformer, v_args
 
 from tap_mixpanel_export.xdm.errors import ExpressionError
 from tap_mixpanel_export.xdm.expressions.paths import (
@@ -65,6 +65,11 @@ def _unescaped(match: re.Match[str]) -> str:
     return _ESCAPES.get(code, match.group())
 
 
+def _place(token: Token) -> int:
+    # Only tokens that no lexer has made have none.
+    return token.start_pos or 0
+
+
 def _bounded(node: Node) -> Node:
     if node.depth > MAX_DEPTH:
         raise ExpressionError(
@@ -75,9 +80,10 @@ def _bounded(node: Node) -> Node:
 
 def _attribute(path: _Path) -> Attribute:
     names, at = path
-    return Attribute(without_root(names), at)
+    return Attribute(without_root(names), at=at)
 
 
+@v_args(inline=True)
 class TreeBuilder(Transformer[Token, Any]):
     """One method per rule of `grammar.lark`, called while the text is read.
 
@@ -85,19 +91,16 @@ class TreeBuilder(Transformer[Token, Any]):
         ExpressionError: From its methods, for what the grammar cannot say: reserved words, depth.
     """
 
-    def binary(self, children: list[Any]) -> Node:
+    def binary(self, left: Node, sign: Token, right: Node) -> Node:
         """Build an operation of two operands."""
-        left, sign, right = children
-        return _bounded(Binary(_SIGNS.get(sign, str(sign)), left, right, sign.start_pos))
+        return _bounded(Binary(_SIGNS.get(sign, str(sign)), left, right, at=_place(sign)))
 
-    def unary_operation(self, children: list[Any]) -> Node:
+    def unary_operation(self, sign: Token, operand: Node) -> Node:
         """Build an operation of one operand."""
-        sign, operand = children
-        return _bounded(Unary(_SIGNS.get(sign, str(sign)), operand, sign.start_pos))
+        return _bounded(Unary(_SIGNS.get(sign, str(sign)), operand, at=_place(sign)))
 
-    def text(self, children: list[Any]) -> Node:
+    def text(self, token: Token) -> Node:
         """Build a text literal."""
-        (token,) = children
         # \ud83d\ude00 is one character written as two.
         text = joined_surrogates(_ESCAPE.sub(_unescaped, token[1:-1]))
         if has_surrogates(text):
@@ -105,65 +108,55 @@ class TreeBuilder(Transformer[Token, Any]):
                 "the text holds half a character (an escape from \\ud800 to \\udfff alone)",
                 token.start_pos,
             )
-        return Literal(text, token.start_pos)
+        return Literal(text, at=_place(token))
 
-    def number(self, children: list[Any]) -> Node:
+    def number(self, token: Token) -> Node:
         """Build a number literal: whole unless it has a fraction or an exponent."""
-        (token,) = children
         value = number_of_text(str(token))
         if value is None:
             raise ExpressionError("the number is too large", token.start_pos)
-        return Literal(value, token.start_pos)
+        return Literal(value, at=_place(token))
 
-    def constant(self, children: list[Any]) -> Node:
+    def constant(self, token: Token) -> Node:
         """Build `true`, `false` or `null`."""
-        (token,) = children
-        return Literal(_CONSTANTS[token], token.start_pos)
+        return Literal(_CONSTANTS[token], at=_place(token))
 
-    def array(self, children: list[Any]) -> Node:
+    def array(self, bracket: Token, items: tuple[Node, ...]) -> Node:
         """Build a list."""
-        bracket, items = children
-        return _bounded(Array(items, bracket.start_pos))
+        return _bounded(Array(items, at=_place(bracket)))
 
-    def call(self, children: list[Any]) -> Node:
+    def call(self, name: Token, arguments: tuple[Node, ...]) -> Node:
         """Build a function call."""
-        name, arguments = children
-        return _bounded(Call(str(name), arguments, None, name.start_pos))
+        return _bounded(Call(str(name), arguments, at=_place(name)))
 
-    def method(self, children: list[Any]) -> Node:
+    def method(self, receiver: Node | _Path, name: Token, arguments: tuple[Node, ...]) -> Node:
         """Build a method call."""
-        receiver, name, arguments = children
-        if isinstance(receiver, tuple):
-            receiver = _attribute(receiver)
-        return _bounded(Call(str(name), arguments, receiver, name.start_pos))
+        value = _attribute(receiver) if isinstance(receiver, tuple) else receiver
+        return _bounded(Call(str(name), arguments, value, at=_place(name)))
 
-    def attribute(self, children: list[Any]) -> Node:
+    def attribute(self, path: _Path) -> Node:
         """Build the value of an attribute."""
-        return _attribute(children[0])
+        return _attribute(path)
 
-    def path(self, children: list[Any]) -> _Path:
+    def path(self, *parts: _Path) -> _Path:
         """Join the names of a path."""
-        if len(children) == 1:
-            return children[0]  # type: ignore[no-any-return]
-        (names, at), (more, _) = children
-        return names + more, at
+        return sum((names for names, _ in parts), ()), parts[0][1]
 
-    def segment(self, children: list[Any]) -> _Path:
+    def segment(self, token: Token) -> _Path:
         """Read one name of a path, or several in `${…}`."""
-        (token,) = children
+        at = _place(token)
         if token.type == "NAME":
             if token in RESERVED_WORDS:
                 raise ExpressionError(
-                    f"'{token}' is a reserved word; as a field name write ${{{token}}}",
-                    token.start_pos,
+                    f"'{token}' is a reserved word; as a field name write ${{{token}}}", at
                 )
-            return (unescape(token),), token.start_pos
+            return (unescape(token),), at
         try:
-            return split_path(token[2:-1]), token.start_pos
+            return split_path(token[2:-1]), at
         except ValueError as error:
-            raise ExpressionError(str(error), token.start_pos) from None
+            raise ExpressionError(str(error), at) from None
 
-    def arguments(self, children: list[Any]) -> tuple[Node, ...]:
+    def arguments(self, *nodes: Node | None) -> tuple[Node, ...]:
         """Collect arguments."""
         # Lark fills an optional part that is missing with None.
-        return tuple(child for child in children if child is not None)
+        return tuple(node for node in nodes if node is not None)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.errors import EvaluationError, ExpressionError, ValueRefusedError
-from tap_mixpanel_export.xdm.expressions import operators
 from tap_mixpanel_export.xdm.expressions.bounds import check_json
 from tap_mixpanel_export.xdm.expressions.functions import check_call
+from tap_mixpanel_export.xdm.expressions.operators import BINARY, LAZY
 from tap_mixpanel_export.xdm.expressions.parser import parse_expression
 from tap_mixpanel_export.xdm.expressions.paths import split_path, without_root
 from tap_mixpanel_export.xdm.expressions.tree import (
@@ -21,16 +21,13 @@ from tap_mixpanel_export.xdm.expressions.tree import (
     Call,
     Literal,
     Node,
-    Unary,
 )
-from tap_mixpanel_export.xdm.expressions.values import json_value, truth
+from tap_mixpanel_export.xdm.expressions.values import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_mixpanel_export.xdm.expressions.functions import Function, Lookup
-
-    Evaluator = Callable[[Lookup], object]
+    from tap_mixpanel_export.xdm.expressions.functions.registry import Evaluator, Function, Lookup
 
 # What a value can make these raise; anything else is a mistake of this program, and shows itself.
 _REFUSALS = (ValueError, ArithmeticError, RecursionError)
@@ -45,7 +42,7 @@ class Expression:
     """
 
     text: str
-    _evaluator: Callable[[Lookup], object]
+    _evaluator: Evaluator
 
     def evaluate(self, lookup: Lookup) -> object:
         """Compute the value for one event.
@@ -68,13 +65,7 @@ class Expression:
 
 
 def compile_expression(text: str) -> Expression:
-    """Read, check and compile an expression.
-
-    Args:
-        text: The expression, as in the `source` of an `EXPRESSION` mapping.
-
-    Returns:
-        The expression, ready to be evaluated.
+    """Read, check and compile an expression, as it is in the `source` of an `EXPRESSION` mapping.
 
     Raises:
         ExpressionError: If the text is no expression, or names an unknown or non-idempotent
@@ -84,14 +75,6 @@ def compile_expression(text: str) -> Expression:
     return Expression(text, _compile(parse_expression(text)))
 
 
-def _explained(name: str, at: int, error: Exception) -> EvaluationError:
-    if isinstance(error, EvaluationError):
-        return error
-    # Python's own messages may quote the value.
-    reason = str(error) if isinstance(error, ValueRefusedError) else "cannot take this value"
-    return EvaluationError(f"{name}: {reason}", at)
-
-
 def _compile(node: Node) -> Evaluator:
     if isinstance(node, Literal):
         value = node.value
@@ -99,49 +82,38 @@ def _compile(node: Node) -> Evaluator:
     if isinstance(node, Attribute):
         path = node.path
         return lambda lookup: lookup(path)
+    if isinstance(node, Call):
+        return _call(node)
+    operands = list(map(_compile, node.children))
     if isinstance(node, Array):
-        items = list(map(_compile, node.items))
-        return lambda lookup: [json_value(item(lookup)) for item in items]
-    if isinstance(node, Unary):
-        return _unary(node, _compile(node.operand))
-    if isinstance(node, Binary):
-        left, right = _compile(node.left), _compile(node.right)
-        return (
-            _logical(node, left, right)
-            if node.operator in {"&&", "||"}
-            else _binary(node, left, right)
-        )
+        return lambda lookup: [json_value(item(lookup)) for item in operands]
+    if isinstance(node, Binary) and node.operator in BINARY:
+        return _binary(node, *operands)
+    return _lazy(node.operator, node.at, LAZY[node.operator], operands)
+
+
+def _call(node: Call) -> Evaluator:
     function = check_call(node)
-    operands = node.operands
+    operands = node.children
     if function.takes_path:
         operands = tuple(map(_as_attribute, operands))
-    return _call(function, [_compile(operand) for operand in operands], node)
+    arguments = list(map(_compile, operands))
+    if function.lazy:
+        return _lazy(function.name, node.at, function.implementation, arguments)
+    return _eager(function, node.at, arguments)
 
 
 def _as_attribute(operand: Node) -> Node:
     if not isinstance(operand, Literal) or not isinstance(operand.value, str):
         return operand
     try:
-        return Attribute(without_root(split_path(operand.value)), operand.at)
+        return Attribute(without_root(split_path(operand.value)), at=operand.at)
     except ValueError as error:
         raise ExpressionError(str(error), operand.at) from None
 
 
-def _unary(node: Unary, operand: Evaluator) -> Evaluator:
-    sign, at = node.operator, node.at
-
-    def evaluate(lookup: Lookup) -> object:
-        try:
-            value = operand(lookup)
-            return operators.negative(value) if sign == "-" else not truth(value)
-        except _REFUSALS as error:
-            raise _explained(sign, at, error) from None
-
-    return evaluate
-
-
 def _binary(node: Binary, left: Evaluator, right: Evaluator) -> Evaluator:
-    sign, at, operation = node.operator, node.at, operators.BINARY[node.operator]
+    sign, at, operation = node.operator, node.at, BINARY[node.operator]
 
     def evaluate(lookup: Lookup) -> object:
         try:
@@ -152,31 +124,27 @@ def _binary(node: Binary, left: Evaluator, right: Evaluator) -> Evaluator:
     return evaluate
 
 
-def _logical(node: Binary, left: Evaluator, right: Evaluator) -> Evaluator:
-    sign, at, decided = node.operator, node.at, node.operator == "||"
+def _lazy(
+    name: str, at: int, compute: Callable[..., object], operands: list[Evaluator]
+) -> Evaluator:
+    """Return what computes from operands that are evaluated when they are needed."""
 
     def evaluate(lookup: Lookup) -> object:
         try:
-            return decided if truth(left(lookup)) is decided else truth(right(lookup))
+            return compute(lookup, *operands)
         except _REFUSALS as error:
-            raise _explained(sign, at, error) from None
+            raise _explained(name, at, error) from None
 
     return evaluate
 
 
-def _call(function: Function, arguments: list[Evaluator], node: Call) -> Evaluator:
-    name, at, implementation = function.name, node.at, function.implementation
-
-    def evaluate_lazily(lookup: Lookup) -> object:
-        try:
-            return implementation(lookup, *arguments)
-        except _REFUSALS as error:
-            raise _explained(name, at, error) from None
+def _eager(function: Function, at: int, operands: list[Evaluator]) -> Evaluator:
+    name, implementation, takes_null = function.name, function.implementation, function.takes_null
 
     def evaluate(lookup: Lookup) -> object:
         values = []
-        for argument in arguments:
-            value = argument(lookup)
+        for operand in operands:
+            value = operand(lookup)
             if value is None and not takes_null:
                 return None
             values.append(value)
@@ -185,5 +153,12 @@ def _call(function: Function, arguments: list[Evaluator], node: Call) -> Evaluat
         except _REFUSALS as error:
             raise _explained(name, at, error) from None
 
-    takes_null = function.takes_null
-    return evaluate_lazily if function.lazy else evaluate
+    return evaluate
+
+
+def _explained(name: str, at: int, error: Exception) -> EvaluationError:
+    if isinstance(error, EvaluationError):
+        return error
+    # Python's own messages may quote the value.
+    reason = str(error) if isinstance(error, ValueRefusedError) else "cannot take this value"
+    return EvaluationError(f"{name}: {reason}", at)

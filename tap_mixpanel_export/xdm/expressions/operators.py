@@ -12,16 +12,15 @@ from operator import ge, gt, le, lt, mul, sub
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.errors import ValueRefusedError
-from tap_mixpanel_export.xdm.expressions.bounds import check_characters
-from tap_mixpanel_export.xdm.expressions.values import alike, finite, number, ordered, text
+from tap_mixpanel_export.xdm.expressions.bounds import check_characters, finite
+from tap_mixpanel_export.xdm.expressions.values import alike, number, ordered, text, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 
-def add(left: object, right: object) -> object:
-    """Return the sum of two numbers, or the two joined when one is text."""
+def _add(left: object, right: object) -> object:
     if left is None or right is None:
         return None
     if isinstance(left, str) or isinstance(right, str):
@@ -69,26 +68,28 @@ def _comparison(operation: Callable[[Any, Any], bool]) -> Callable[[object, obje
     return compare
 
 
-def _different(left: object, right: object) -> bool:
-    return not alike(left, right)
-
-
-def negative(value: object) -> object:
-    """Return a number with the other sign; null of null."""
+def _negative(value: object) -> object:
     return None if value is None else -number(value)
 
 
+LAZY: dict[str, Callable[..., object]] = {
+    "&&": lambda lookup, left, right: truth(left(lookup)) and truth(right(lookup)),
+    "||": lambda lookup, left, right: truth(left(lookup)) or truth(right(lookup)),
+    "-": lambda lookup, operand: _negative(operand(lookup)),
+    "!": lambda lookup, operand: not truth(operand(lookup)),
+}
+"""The operators that may not need their second operand, and those that have one only."""
+
 BINARY: dict[str, Callable[[object, object], object]] = {
-    "+": add,
+    "+": _add,
     "-": _arithmetic(sub),
     "*": _arithmetic(mul),
     "/": _arithmetic(_divide),
     "%": _arithmetic(_remainder),
     "==": alike,
-    "!=": _different,
+    "!=": lambda left, right: not alike(left, right),
     "<": _comparison(lt),
     "<=": _comparison(le),
     ">": _comparison(gt),
     ">=": _comparison(ge),
 }
-"""The operators that always need both operands; `&&` and `||` may not, the compiler has them."""

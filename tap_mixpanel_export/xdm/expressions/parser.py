@@ -63,15 +63,7 @@ def _explained(text: str, error: UnexpectedInput) -> ExpressionError:
 
 
 def parse_expression(text: str) -> Node:
-    """Read an expression.
-
-    Functions and their arguments are not looked at: `compile_expression` does.
-
-    Args:
-        text: The expression, as in the `source` of an `EXPRESSION` mapping.
-
-    Returns:
-        Its tree.
+    """Read an expression; its functions and their arguments `compile_expression` looks at.
 
     Raises:
         ExpressionError: If the text is no expression, longer than `MAX_LENGTH` or nested deeper

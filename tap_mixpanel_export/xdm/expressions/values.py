@@ -18,7 +18,7 @@ from tap_mixpanel_export.xdm.expressions.bounds import (
     MAX_DIGITS,
     check_characters,
     check_json,
-    check_number,
+    finite,
 )
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -66,16 +66,6 @@ def any_text(value: object) -> str:
         check_json(value)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text(value)
-
-
-def finite(value: float) -> float:
-    """Return a number unless it is none that JSON has, or too large.
-
-    Raises:
-        ValueRefusedError: If it is infinite or no number, or has too many digits.
-    """
-    check_number(value)
-    return value
 
 
 def number_of_text(value: str) -> int | float | None:

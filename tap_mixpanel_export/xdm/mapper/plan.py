@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.xdm.errors import ConversionError
-from tap_mixpanel_export.xdm.expressions import EvaluationError
+from tap_mixpanel_export.xdm.errors import ConversionError, EvaluationError
 from tap_mixpanel_export.xdm.mapper.reading import (
     Path,
     computable,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from tap_mixpanel_export.xdm.expressions import Expression
+    from tap_mixpanel_export.xdm.expressions.compiler import Expression
     from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
     from tap_mixpanel_export.xdm.schema.convert import Converter
 

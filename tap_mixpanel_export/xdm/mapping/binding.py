@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.xdm.errors import ConversionError, MappingError
-from tap_mixpanel_export.xdm.expressions import ExpressionError, compile_expression
+from tap_mixpanel_export.xdm.errors import ConversionError, ExpressionError, MappingError
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.mapping.mapping_set import MappingLine, MappingSet, SourceType
 from tap_mixpanel_export.xdm.schema.convert import convert_static
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS
@@ -19,7 +19,7 @@ from tap_mixpanel_export.xdm.schema.field_group import TENANT_PLACEHOLDER, Field
 if TYPE_CHECKING:
     from os import PathLike
 
-    from tap_mixpanel_export.xdm.expressions import Expression
+    from tap_mixpanel_export.xdm.expressions.compiler import Expression
     from tap_mixpanel_export.xdm.schema.field import XdmField
 
 DEFAULT_TENANT = "extconndev"

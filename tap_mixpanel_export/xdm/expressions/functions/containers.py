@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from operator import gt, lt
+from typing import TYPE_CHECKING, Any
+
 from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import json_value, kind, ordered, truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _options(arguments: tuple[object, ...]) -> list[object]:
@@ -66,24 +72,18 @@ def to_array(include_nulls: object, *values: object) -> list[object]:
 @function("min", takes_null=True)
 def minimum(value: object, *more: object) -> object:
     """Return the least of the values in natural order; null ones are passed over."""
-    return _extreme(_options((value, *more)), least=True)
+    return _extreme(_options((value, *more)), lt)
 
 
 @function("max", takes_null=True)
 def maximum(value: object, *more: object) -> object:
     """Return the greatest of the values in natural order; null ones are passed over."""
-    return _extreme(_options((value, *more)), least=False)
+    return _extreme(_options((value, *more)), gt)
 
 
-def _extreme(options: list[object], *, least: bool) -> object:
+def _extreme(options: list[object], is_better: Callable[[Any, Any], bool]) -> object:
     best = None
     for option in options:
-        if option is None:
-            continue
-        if best is None:
-            best = option
-            continue
-        new, old = ordered(option, best)
-        if (new < old) if least else (new > old):  # type: ignore[operator]
+        if option is not None and (best is None or is_better(*ordered(option, best))):
             best = option
     return best

@@ -11,11 +11,7 @@ from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import alike, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tap_mixpanel_export.xdm.expressions.functions.registry import Lookup
-
-    Evaluator = Callable[[Lookup], object]
+    from tap_mixpanel_export.xdm.expressions.functions.registry import Evaluator, Lookup
 
 
 @function("iif", lazy=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Lookup = Callable[[tuple[str, ...]], object]
 """Gives the value of an attribute path in one event, None when there is none."""
+
+Evaluator = Callable[[Lookup], object]
+"""Computes the value of a part of an expression for one event."""
 
 _NOT_IDEMPOTENT = frozenset(["guid", "now", "rand", "random", "timestamp", "today", "uuid"])
 
@@ -65,7 +68,7 @@ _NOT_SUPPORTED = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Function:
     """A function of the language.
 
@@ -75,8 +78,8 @@ class Function:
         parameters: The names of its parameters, for messages.
         minimum: How many arguments it needs.
         maximum: How many it takes; None for any number.
-        is_method: Whether it may follow a value and a dot, which is then its first argument.
-        is_method_only: Whether it has no other form.
+        method: Whether it may follow a value and a dot, which is then its first argument.
+        method_only: Whether it has no other form.
         takes_null: Whether it looks at null itself; of the others, any null argument gives null.
         lazy: Whether it evaluates its arguments itself, so that only those needed are.
         takes_path: Whether a text literal stands for an attribute path.
@@ -89,13 +92,13 @@ class Function:
     parameters: str
     minimum: int
     maximum: int | None
-    is_method: bool
-    is_method_only: bool
-    takes_null: bool
-    lazy: bool
-    takes_path: bool
-    checks: Mapping[int, Callable[[str], object]]
-    literals: Mapping[int, Callable[[str], object]]
+    method: bool = False
+    method_only: bool = False
+    takes_null: bool = False
+    lazy: bool = False
+    takes_path: bool = False
+    checks: Mapping[int, Callable[[str], object]] = field(default_factory=dict)
+    literals: Mapping[int, Callable[[str], object]] = field(default_factory=dict)
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -104,20 +107,18 @@ FUNCTIONS: dict[str, Function] = {}
 _Implementation = TypeVar("_Implementation", bound=Callable[..., object])
 
 
-def function(  # noqa: PLR0913 - a table of traits, all named
-    *names: str,
-    method: bool = False,
-    method_only: bool = False,
-    takes_null: bool = False,
-    lazy: bool = False,
-    takes_path: bool = False,
-    checks: Mapping[int, Callable[[str], object]] | None = None,
-    literals: Mapping[int, Callable[[str], object]] | None = None,
-) -> Callable[[_Implementation], _Implementation]:
-    """Register a function under its names; its signature says which arguments it takes."""
+def function(*names: str, **traits: Any) -> Callable[[_Implementation], _Implementation]:
+    """Register a function under its names; its signature says which arguments it takes.
+
+    Args:
+        *names: The names.
+        **traits: Attributes of `Function` from `method` on.
+    """
 
     def register(implementation: _Implementation) -> _Implementation:
-        parameters = list(inspect.signature(implementation).parameters.values())[lazy:]
+        parameters = list(inspect.signature(implementation).parameters.values())
+        # The first of a lazy one is the lookup.
+        parameters = parameters[traits.get("lazy", False) :]
         positional = [p for p in parameters if p.kind is not p.VAR_POSITIONAL]
         for name in names:
             FUNCTIONS[name] = Function(
@@ -129,13 +130,7 @@ def function(  # noqa: PLR0913 - a table of traits, all named
                 ),
                 minimum=sum(p.default is p.empty for p in positional),
                 maximum=len(positional) if positional == parameters else None,
-                is_method=method or method_only,
-                is_method_only=method_only,
-                takes_null=takes_null,
-                lazy=lazy,
-                takes_path=takes_path,
-                checks=checks or {},
-                literals=literals or {},
+                **traits,
             )
         return implementation
 
@@ -151,16 +146,16 @@ def check_call(call: Call) -> Function:
     found = FUNCTIONS.get(call.name)
     if found is None:
         raise ExpressionError(_unknown(call.name), call.at)
-    if call.receiver is not None and not found.is_method:
+    if call.receiver is not None and not (found.method or found.method_only):
         reason = f"{call.name} is no method; write {call.name}({found.parameters})"
         raise ExpressionError(reason, call.at)
-    if call.receiver is None and found.is_method_only:
+    if call.receiver is None and found.method_only:
         raise ExpressionError(f"{call.name} is a method; write VALUE.{call.name}(…)", call.at)
-    count = len(call.operands)
+    count = len(call.children)
     if count < found.minimum or (found.maximum is not None and count > found.maximum):
         raise ExpressionError(_wrong_count(found, call), call.at)
     for position, check in {**found.checks, **found.literals}.items():
-        operand: Any = call.operands[position] if position < count else None
+        operand: Any = call.children[position] if position < count else None
         if isinstance(operand, Literal):
             _check_literal(call, operand, check)
         elif operand is not None and position in found.literals:
@@ -198,7 +193,7 @@ def _unknown(name: str) -> str:
 def _wrong_count(found: Function, call: Call) -> str:
     # The receiver of a method is not written between the parentheses.
     written = len(call.arguments)
-    implicit = len(call.operands) - written
+    implicit = len(call.children) - written
     least, most = found.minimum - implicit, found.maximum
     if most is None:
         wanted = f"{least} or more"
