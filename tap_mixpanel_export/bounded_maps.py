@@ -13,12 +13,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import simpleeval
-from singer_sdk.mapper import CustomStreamMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from singer_sdk.mapper import PluginMapper
 
 MAX_CHARACTERS = simpleeval.MAX_STRING_LENGTH
 """Of a text that an expression makes: what the language itself allows elsewhere."""
@@ -30,24 +27,8 @@ _NUMBER = re.compile(r"\d+")
 _WIDTHS = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "to_bytes"})
 
 
-def bound_maps(mapper: PluginMapper) -> None:
-    """Bound the expressions of all stream maps.
-
-    Args:
-        mapper: Its maps are changed in place.
-    """
-    for maps in mapper.stream_maps.values():
-        for one in maps:
-            if isinstance(one, CustomStreamMap):
-                bound_expressions(one.expr_evaluator)
-
-
 def bound_expressions(evaluator: simpleeval.SimpleEval) -> None:
-    """Bound what an evaluator of expressions makes.
-
-    Args:
-        evaluator: It is changed in place.
-    """
+    """Bound what an evaluator of expressions makes, by changing it in place."""
     operators, nodes = evaluator.operators, evaluator.nodes
     operators[ast.Pow] = _bounded_power
     operators[ast.Mult] = _bounded_product(operators[ast.Mult])

@@ -45,14 +45,10 @@ def read_catalog(given: Catalog | Mapping[str, Any]) -> Catalog:
 
 
 def complete_catalog(catalog: Catalog, stream: Stream) -> None:
-    """Add to the catalog's entry of a stream what it leaves out.
+    """Add to the catalog's entry of a stream, in place, what it leaves out.
 
     What it does not say is as discovered: columns, keys, how it is replicated. The columns that
     every record has cannot be deselected.
-
-    Args:
-        catalog: The catalog; changed in place.
-        stream: The stream as it is discovered.
 
     Raises:
         CatalogError: The stream is not in it, or as something that it cannot be.

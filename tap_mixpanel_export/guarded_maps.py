@@ -8,6 +8,7 @@ gave, which can be any property.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ import msgspec
 from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform
 
+from tap_mixpanel_export.bounded_maps import bound_expressions
 from tap_mixpanel_export.errors import MapError, SettingsError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
     from singer_sdk.mapper import PluginMapper, StreamMap
 
@@ -40,17 +42,15 @@ class _WithoutResult(logging.Filter):
 logging.getLogger("singer_sdk.mapper").addFilter(_WithoutResult())
 
 
-def set_up_maps(set_up: Callable[[], None]) -> None:
-    """Make the stream maps.
-
-    Args:
-        set_up: The SDK's function.
+@contextmanager
+def refused_in_words() -> Iterator[None]:
+    """A context for the SDK's own making of the stream maps.
 
     Raises:
         SettingsError: A map cannot be used.
     """
     try:
-        set_up()
+        yield
     except (MapExpressionError, StreamMapConfigError) as error:
         # What is wrong with an expression was found before; this is about keys and flattening.
         raise SettingsError([f"stream_maps: {printable(str(error), 500)}"]) from None
@@ -64,7 +64,7 @@ def set_up_maps(set_up: Callable[[], None]) -> None:
 
 
 def guard_maps(mapper: PluginMapper, definitions: Mapping[str, Any]) -> None:
-    """Have each expression that fails end the run with a sentence that quotes no value.
+    """Bound each expression, and have one that fails end the run in words that quote no value.
 
     Args:
         mapper: Its maps are changed in place.
@@ -81,6 +81,7 @@ def guard_maps(mapper: PluginMapper, definitions: Mapping[str, Any]) -> None:
 
 def _guard_expressions(stream_map: CustomStreamMap, definitions: Mapping[str, Any]) -> None:
     stream = stream_map.stream_alias
+    bound_expressions(stream_map.expr_evaluator)
     evaluate = stream_map.expr_evaluator.eval
 
     def guarded(expression: str, *args: Any, **others: Any) -> Any:

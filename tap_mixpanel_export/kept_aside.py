@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Raw
@@ -17,6 +17,7 @@ from tap_mixpanel_export.json_text import encode_members
 from tap_mixpanel_export.private_files import make_private_folder, open_private
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -60,13 +61,11 @@ class KeptAside:
             name: value if isinstance(value, Raw) else Raw(json.dumps(value).encode())
             for name, value in row.items()
         }
-        try:
+        with self._writing():
             if self._file is None:
                 make_private_folder(self.path.parent)
                 self._file = open_private(self.path)
             self._file.write(encode_members(members) + b"\n")
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def flush(self) -> None:
         """Write what is kept to the file.
@@ -75,10 +74,8 @@ class KeptAside:
             DiagnosticsError: It cannot be written.
         """
         if self._file is not None and not self._file.closed:
-            try:
+            with self._writing():
                 self._file.flush()
-            except OSError as error:
-                raise self._unwritable(error) from error
 
     def close(self) -> None:
         """Complete the file.
@@ -87,10 +84,8 @@ class KeptAside:
             DiagnosticsError: It cannot be written: a disk may be full only at the end.
         """
         if self._file is not None:
-            try:
+            with self._writing():
                 self._file.close()
-            except OSError as error:
-                raise self._unwritable(error) from error
 
     def discard(self) -> None:
         """Close the file, and remove it: what it is from does not count."""
@@ -100,10 +95,14 @@ class KeptAside:
                 self._file.close()
             self.path.unlink(missing_ok=True)
 
-    def _unwritable(self, error: OSError) -> DiagnosticsError:
-        return DiagnosticsError(
-            f"diagnostics_dir: {self.path} cannot be written ({error.strerror})"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiagnosticsError(
+                f"diagnostics_dir: {self.path} cannot be written ({error.strerror})"
+            ) from error
 
 
 def as_text(data: bytes) -> str:

@@ -1,7 +1,8 @@
 """Libraries that the SDK imports at its start, though a tap or mapper seldom needs them.
 
-They take a sixth of a start: `joblib` is for the sinks of targets, `upath` for files of BATCH, and
-`isoduration` for the format `duration` of JSON Schema, which no setting has.
+They take a fifth of a start: `joblib` is for the sinks of targets, `upath` for files of BATCH, JSON
+paths for streams of JSON, and `isoduration` and `rfc3987` for formats of JSON Schema (`duration`,
+`uri`), which no setting has.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 # The SDK does nothing with what it imports from these but to call it, in functions.
-_CALLED = ("joblib", "upath")
+_CALLED = ("joblib", "upath", "singer_sdk.helpers.jsonpath")
 # `jsonschema` does without them.
-_OPTIONAL = ("isoduration",)
+_OPTIONAL = ("isoduration", "rfc3987")
 
 
 @contextmanager

@@ -74,31 +74,19 @@ def replace_stdout() -> None:
         return
     stdout.flush()
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_WholeWrites(descriptor)),
+        io.BufferedWriter(_WholeWrites(descriptor, "w", closefd=False)),
         encoding=stdout.encoding,
         errors=stdout.errors,
         line_buffering=os.isatty(descriptor),
     )
 
 
-class _WholeWrites(io.RawIOBase):
-    """A descriptor as a file whose writes are whole."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
-
-    def writable(self) -> bool:
-        return True
+class _WholeWrites(io.FileIO):
+    """A file whose writes are whole."""
 
     def write(self, data: Buffer) -> int:
         piece = memoryview(data).cast("B")
-        _write_to_descriptor(self._descriptor, (piece,))
+        _write_to_descriptor(self.fileno(), (piece,))
         return len(piece)
 
 

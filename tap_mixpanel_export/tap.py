@@ -9,7 +9,6 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import EMIT_ACTIVATE_VERSION_CONFIG
 
-from tap_mixpanel_export.bounded_maps import bound_maps
 from tap_mixpanel_export.catalog import complete_catalog, read_catalog
 from tap_mixpanel_export.config import (
     PROGRAM,
@@ -24,7 +23,7 @@ from tap_mixpanel_export.config import (
     writes_text,
 )
 from tap_mixpanel_export.errors import SettingsError
-from tap_mixpanel_export.guarded_maps import guard_maps, set_up_maps
+from tap_mixpanel_export.guarded_maps import guard_maps, refused_in_words
 from tap_mixpanel_export.output.writer import MessageWriter
 from tap_mixpanel_export.streams import EventsStream
 from tap_mixpanel_export.sync.foreign_states import TakenOver, take_over
@@ -94,8 +93,8 @@ class TapMixpanelExport(Tap):
         """
         # Discovery completes the catalog, which the maps read.
         _ = self.streams
-        set_up_maps(super().setup_mapper)
-        bound_maps(self.mapper)
+        with refused_in_words():
+            super().setup_mapper()
         guard_maps(self.mapper, self.config.get("stream_maps", {}))
 
     @property

@@ -110,10 +110,7 @@ class Instants:
         ]
 
     def render(self, time: int) -> tuple[bytes, int]:
-        """The instant of an exported `time`.
-
-        Args:
-            time: Seconds (or milliseconds) as exported.
+        """The instant of an exported `time`, seconds or milliseconds.
 
         Returns:
             RFC 3339 text in UTC, and milliseconds since the epoch.

@@ -100,11 +100,7 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         )
 
     def test_span(self, now: datetime) -> Span:
-        """One day, the last one that is over, or that the settings end or begin with.
-
-        Args:
-            now: The present.
-        """
+        """One day, the last one that is over, or that the settings end or begin with."""
         last = self.span(None).last_day or day_of(now, self.zone) - timedelta(days=1)
         day = max(last, day_of(self.start, self.zone))
         return msgspec.structs.replace(

@@ -33,12 +33,7 @@ def choice_fingerprint(settings: DeclaredSettings) -> str | None:
 
 
 def choice_notice(settings: DeclaredSettings, bookmark: Bookmark) -> str | None:
-    """Say what a change since the last run means; None when there is none.
-
-    Args:
-        settings: Those of now.
-        bookmark: Of the last run.
-    """
+    """Say what a change since the bookmark's run means; None when there is none."""
     before, after = _parts(bookmark.selection), _parts(choice_fingerprint(settings))
     if before == after:
         return None

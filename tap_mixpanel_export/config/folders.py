@@ -14,9 +14,6 @@ def folder_problems(folders: dict[str, Path | None]) -> Iterator[str]:
     """A sentence about each folder in which no file can be made.
 
     A folder that is not there yet is not made: the one above it is tried.
-
-    Args:
-        folders: By the settings that name them.
     """
     for name, folder in folders.items():
         if folder is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tap_mixpanel_export.output.storage import DAY_PLACEHOLDER, open_batch_file
@@ -26,22 +26,8 @@ if TYPE_CHECKING:
 _COPIED_BYTES = 1024 * 1024
 
 
-class BatchFiles(Protocol):
-    """Writes the files of a run, in one format."""
-
-    form: RecordForm
-    """How it wants the records."""
-
-    def write(self, blocks: Iterable[Any]) -> Iterator[str]:
-        """Write the records of a window; gives the address of each file, when it is complete.
-
-        Raises:
-            OutputError: A file cannot be written.
-        """
-
-
 class JsonLinesFiles:
-    """JSON Lines, as a rule gzipped.
+    """The files of a run as JSON Lines, as a rule gzipped.
 
     Args:
         config: Says where, and how many rows a file has.
@@ -49,6 +35,9 @@ class JsonLinesFiles:
         selection: What is written.
         gzip_level: Of the compression, 0 to 3; None for none. Level 1 writes some five times faster
             than the SDK's zlib level 9 and needs a fifth more space.
+
+    Attributes:
+        form: How the records are wanted.
     """
 
     def __init__(
@@ -63,7 +52,11 @@ class JsonLinesFiles:
         self._gzip_level = gzip_level
 
     def write(self, blocks: Iterable[Records]) -> Iterator[str]:
-        """Write the records of a window, one a line."""
+        """Write the records of a window; gives the address of each file, when it is complete.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
         window = uuid4()
         groups = _rotated(self._selection.of(blocks), self._rows)
         for number, group in enumerate(groups, start=1):
@@ -80,7 +73,7 @@ class JsonLinesFiles:
 
 
 class ParquetFiles:
-    """Parquet with typed columns; `properties` is JSON text.
+    """The files of a run as Parquet with typed columns; `properties` is JSON text.
 
     A file is named by the UTC days of its events and a number that no other file has, ever: loaders
     that know files by their names would pass over one that has the name of a file long gone. Later
@@ -100,7 +93,7 @@ class ParquetFiles:
         self._last_number = 0
 
     def write(self, blocks: Iterable[pa.RecordBatch]) -> Iterator[str]:
-        """Write the records of a window."""
+        """The same, see above."""
         from tap_mixpanel_export.output.parquet import ParquetParts  # noqa: PLC0415 - see below
 
         parts = ParquetParts(
@@ -123,6 +116,9 @@ class ParquetFiles:
             source.seek(0)
             shutil.copyfileobj(source, file, _COPIED_BYTES)
         return self._storage.get_url(name)
+
+
+BatchFiles = JsonLinesFiles | ParquetFiles
 
 
 def batch_files(  # noqa: PLR0913 - keywords, each a setting

@@ -59,10 +59,7 @@ class ReportFolder:
             raise _unwritable(self._path, error) from error
 
     def write_page(self, document: dict[str, Any]) -> None:
-        """Write the page over the last runs, and drop the oldest documents.
-
-        Args:
-            document: Of this run.
+        """Write the page over the last runs, this one's document first; drop the oldest ones.
 
         Raises:
             ReportError: It cannot be written.

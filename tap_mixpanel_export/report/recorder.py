@@ -53,7 +53,7 @@ class RunReport:
             ReportError: The folder cannot be written to.
         """
         self._folder = ReportFolder(self._path, self._document.activity.started_at)
-        self._write(summary, with_page=True)
+        self._write(summary)
 
     def written(self, finished: FinishedWindow, summary: RunSummary) -> None:
         """Take a window whose records are written."""
@@ -83,21 +83,24 @@ class RunReport:
         Raises:
             ReportError: It cannot be written, and nothing else has ended the run.
         """
-        if self._folder is None:
-            return
-        document = self._document.to_dict(summary, error, is_over=True)
         try:
-            self._folder.write_document(document)
-            self._folder.write_page(document)
+            self._write(summary, error, is_over=True)
         except ReportError as problem:
             if error is None:
                 raise
             logger.warning("%s", problem)
 
-    def _write(self, summary: RunSummary, *, with_page: bool) -> None:
+    def _write(
+        self,
+        summary: RunSummary,
+        error: BaseException | None = None,
+        *,
+        is_over: bool = False,
+        with_page: bool = True,
+    ) -> None:
         if self._folder is None:
             return
-        document = self._document.to_dict(summary, None, is_over=False)
+        document = self._document.to_dict(summary, error, is_over=is_over)
         self._folder.write_document(document)
         if with_page:
             self._folder.write_page(document)

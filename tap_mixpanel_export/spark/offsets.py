@@ -13,8 +13,10 @@ D1 with all events processed up to W1. Each event is in one of them, whenever th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tap_mixpanel_export.export.window import (
     HOURLY_QUERIES,
@@ -57,11 +59,7 @@ class Offset:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Offset:
         """The offset that `to_dict` gave."""
-        return cls(
-            date.fromisoformat(value["day"]),
-            value["processed_until"],
-            datetime.fromisoformat(value["start"]),
-        )
+        return msgspec.convert(value, cls)
 
 
 @dataclass(frozen=True)

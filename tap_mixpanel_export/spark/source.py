@@ -47,11 +47,7 @@ class DefaultSource(DataSource):
 
 
 class SnapshotReader(DataSourceReader):
-    """Reads the time from `start_date` to `end_date`, window by window.
-
-    Args:
-        options: Checked.
-    """
+    """Reads the time from `start_date` to `end_date`, window by window."""
 
     def __init__(self, options: SparkOptions) -> None:
         self.options = options
@@ -71,10 +67,8 @@ class SnapshotReader(DataSourceReader):
         return [InputPartition(Task(job, window)) for window in windows]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read one window, in a Python worker of an executor."""
-        # Spark makes one partition, of nothing, of none.
-        if partition.value is not None:
-            yield from read_task(self.options, partition.value)
+        """Read one window."""
+        return read_task(self.options, partition.value)
 
 
 class PushingReader(SnapshotReader):

@@ -29,9 +29,6 @@ class StreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     The driver plans by its own clock, and asks for nothing: it has no credentials. Whether that
     clock was right the tasks tell, before they give a row: until they do, the batch fails, and is
     read again from the checkpoint.
-
-    Args:
-        options: Checked.
     """
 
     def __init__(self, options: SparkOptions) -> None:
@@ -66,10 +63,8 @@ class StreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return [InputPartition(Task(job, window, to_its_end=True)) for window in windows]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read one window, in a Python worker of an executor."""
-        # Spark makes one partition, of nothing, of none.
-        if partition.value is not None:
-            yield from read_task(self.options, partition.value)
+        """Read one window."""
+        return read_task(self.options, partition.value)
 
     def _present_ms(self) -> int:
         if self._target_ms is not None:

@@ -46,8 +46,10 @@ class Task:
     to_its_end: bool = False
 
 
-def read_task(options: SparkOptions, task: Task) -> Iterator[pa.RecordBatch]:
-    """Read a window.
+def read_task(options: SparkOptions, task: Task | None) -> Iterator[pa.RecordBatch]:
+    """Read a window, in a Python worker of an executor.
+
+    Without windows Spark makes one partition, of nothing: there is no task, and no event.
 
     Of several tries at once one asks, the others wait. What the service has refused for one task
     of the load is refused for all of them, without asking.
@@ -55,6 +57,8 @@ def read_task(options: SparkOptions, task: Task) -> Iterator[pa.RecordBatch]:
     Raises:
         ExportError: As `Export.read_window`; `SettingsError` without credentials.
     """
+    if task is None:
+        return
     _use_local_disk()
     credentials = options.read_credentials()
     project = f"{options.settings.get('project_id') or credentials.get('project_id') or ''}"

@@ -24,7 +24,7 @@ from tap_mixpanel_export.export.check.advice import (
     zone_finding,
 )
 from tap_mixpanel_export.export.check.filter_trial import LATE, try_filter
-from tap_mixpanel_export.export.check.finding import Level, note, ok, problem
+from tap_mixpanel_export.export.check.finding import note, ok, problem
 from tap_mixpanel_export.export.check.machine import (
     CONNECTION,
     clock_finding,
@@ -337,8 +337,3 @@ class Checker:
 
 def _topic(error: ExportError) -> str:
     return next((topic for kind, topic in _TOPICS if isinstance(error, kind)), CONNECTION)
-
-
-def has_problem(findings: list[Finding]) -> bool:
-    """Whether one of some findings is a problem."""
-    return any(finding.level is Level.PROBLEM for finding in findings)

@@ -11,8 +11,8 @@ import click
 from tap_mixpanel_export.config import HOSTS
 from tap_mixpanel_export.config.run import quota_of
 from tap_mixpanel_export.errors import SettingsError
-from tap_mixpanel_export.export.check.checker import MOST_QUERIES, Checker, has_problem
-from tap_mixpanel_export.export.check.finding import Finding, note, ok, problem
+from tap_mixpanel_export.export.check.checker import MOST_QUERIES, Checker
+from tap_mixpanel_export.export.check.finding import Finding, Level, note, ok, problem
 from tap_mixpanel_export.export.cli.reading import config_option, read
 from tap_mixpanel_export.export.given import bookmark_of, read_settings
 from tap_mixpanel_export.export.plan.planning import make_plan
@@ -80,7 +80,7 @@ def run_check(
             checker = Checker(given.settings, quota, addresses)
             say(checker.run())
             queries = checker.queries
-    failed = has_problem(findings)
+    failed = any(finding.level is Level.PROBLEM for finding in findings)
     if as_json:
         told = [finding.to_dict() for finding in findings]
         click.echo(json.dumps({"ok": not failed, "queries": queries, "findings": told}, indent=2))

@@ -12,8 +12,6 @@ from tap_mixpanel_export.records.form import RecordForm
 from tap_mixpanel_export.records.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config import ExportSettings
     from tap_mixpanel_export.export.plan.probe import Probed
@@ -23,6 +21,17 @@ if TYPE_CHECKING:
 
 # Days differ: weekends, campaigns, years of growth.
 _FACTORS = (0.5, 2.0)
+
+# By the names that programs read, figures of forecasts.
+_FIGURES = {
+    "queries": "queries",
+    "quotaWaitSeconds": "wait_seconds",
+    "durationSeconds": "seconds",
+    "events": "events",
+    "bytes": "received",
+    "diskBytes": "disk_bytes",
+}
+_OF_QUERIES = ("queries", "wait_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +56,26 @@ class Plan:
     left_in_hour: int
     is_first: bool
 
-    def range_of(
-        self, figure: Callable[[Forecast], float], *, of_queries: bool = False
-    ) -> tuple[float, float]:
-        """The least and the most of a figure; the same number twice without a probe.
+    def range_of(self, figure: str) -> tuple[float, float]:
+        """The least and the most of a figure of forecasts; the same number twice without a probe.
 
-        Args:
-            figure: Which one.
-            of_queries: Whether it depends on queries rather than sizes: days without events take
-                more of them.
+        What depends on queries rather than sizes has days without events among it: they take more
+        of them.
         """
-        empty = () if self.empty is None or not of_queries else (self.empty,)
-        figures = [figure(one) for one in (self.expected, *self.others, *empty)]
+        empty = () if self.empty is None or figure not in _OF_QUERIES else (self.empty,)
+        figures = [getattr(one, figure) for one in (self.expected, *self.others, *empty)]
         return min(figures), max(figures)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan for programs; sizes and times are null where no probe has told them."""
-        figures: dict[str, tuple[Callable[[Forecast], float], bool]] = {
-            "queries": (lambda one: one.queries, True),
-            "quotaWaitSeconds": (lambda one: round(one.wait_seconds), True),
-            "durationSeconds": (lambda one: round(one.seconds), False),
-            "events": (lambda one: round(one.events), False),
-            "bytes": (lambda one: round(one.received), False),
-            "diskBytes": (lambda one: round(one.disk_bytes), False),
-        }
         told: dict[str, Any] = {}
-        for name, (figure, is_known) in figures.items():
-            if self.probed is None and not is_known:
+        for name, figure in _FIGURES.items():
+            if self.probed is None and figure not in _OF_QUERIES:
                 told[name] = None
                 continue
-            least, most = self.range_of(figure, of_queries=is_known)
+            least, most = map(round, self.range_of(figure))
             told[name] = {
-                "expected": figure(self.expected),
+                "expected": round(getattr(self.expected, figure)),
                 "least": least,
                 "most": None if self.probed is None or self.probed.is_least else most,
             }

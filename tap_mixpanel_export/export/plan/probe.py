@@ -79,10 +79,6 @@ class _Lines:
 def probe(settings: ExportSettings, quota: Quota) -> Probed:
     """Ask for the last day that is over; when it has no events, for some of the month before it.
 
-    Args:
-        settings: Say what is asked for.
-        quota: The project's.
-
     Raises:
         ExportError: The service does not grant it.
     """

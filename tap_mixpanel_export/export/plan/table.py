@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_mixpanel_export.export.plan.planning import Plan
-    from tap_mixpanel_export.sync.forecast import Forecast, PlannedWindow
+    from tap_mixpanel_export.sync.forecast import PlannedWindow
 
 _HEADS = ("windows of", "days", "windows", "queries", "events", "bytes")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -66,14 +66,12 @@ def _totals(plan: Plan) -> Iterator[str]:
         yield f"waiting for the quota: at least {duration_text(expected.wait_seconds)}"
         yield "events, bytes and time are unknown without a probe; larger days make more windows"
         return
-    queries = _ranged(plan, lambda one: one.queries, _number, of_queries=True)
+    queries = _ranged(plan, "queries", "{:,.0f}".format)
     yield f"{kind}: {queries} queries ({quota})"
-    waiting = _ranged(plan, lambda one: one.wait_seconds, duration_text, of_queries=True)
-    yield (
-        f"time: {_ranged(plan, lambda one: one.seconds, duration_text)}, of it waiting for the "
-        f"quota: {waiting}"
-    )
-    yield f"temporary files, at most: {_ranged(plan, lambda one: one.disk_bytes, size_text)}"
+    waiting = _ranged(plan, "wait_seconds", duration_text)
+    time = _ranged(plan, "seconds", duration_text)
+    yield f"time: {time}, of it waiting for the quota: {waiting}"
+    yield f"temporary files, at most: {_ranged(plan, 'disk_bytes', size_text)}"
     least = "more than " if probed.is_least else ""
     yield (
         f"from {probed.days}: {least}{probed.events:,} events, {size_text(probed.received)} "
@@ -82,20 +80,10 @@ def _totals(plan: Plan) -> Iterator[str]:
     )
 
 
-def _ranged(
-    plan: Plan,
-    figure: Callable[[Forecast], float],
-    text: Callable[[float], str],
-    *,
-    of_queries: bool = False,
-) -> str:
-    least, most = (text(value) for value in plan.range_of(figure, of_queries=of_queries))
-    expected = text(figure(plan.expected))
+def _ranged(plan: Plan, figure: str, text: Callable[[float], str]) -> str:
+    least, most = map(text, plan.range_of(figure))
+    expected = text(getattr(plan.expected, figure))
     return expected if least == most else f"{expected} ({least} to {most})"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}"
 
 
 def size_text(count: float) -> str:
