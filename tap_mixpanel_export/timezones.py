@@ -1,7 +1,8 @@
-"""Project time zones, and exported `time` values as instants."""
+"""A project's zone and days, and exported `time` values as instants."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,13 +13,17 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""No event is older."""
+
+DAY = timedelta(days=1)
+
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 _MINUTE_SECONDS = 60
 
 # The years that an RFC 3339 date-time can have (1 to 9999), with a day's room for any offset.
-_EARLIEST_SECONDS = int((datetime(1, 1, 2, tzinfo=timezone.utc) - _EPOCH).total_seconds())
-_LATEST_SECONDS = int((datetime(9999, 12, 30, tzinfo=timezone.utc) - _EPOCH).total_seconds())
+_EARLIEST_SECONDS = int((datetime(1, 1, 2, tzinfo=timezone.utc) - EPOCH).total_seconds())
+_LATEST_SECONDS = int((datetime(9999, 12, 30, tzinfo=timezone.utc) - EPOCH).total_seconds())
 
 _as_datetimes = partial(msgspec.convert, type=list[datetime])
 
@@ -28,16 +33,16 @@ _CACHED_MINUTES = 90_000
 
 def to_milliseconds(instant: datetime) -> int:
     """Whole milliseconds since the epoch."""
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
+    return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
-def of_milliseconds(milliseconds: int) -> datetime:
+def from_milliseconds(milliseconds: int) -> datetime:
     """The instant, in UTC, so many milliseconds after the epoch.
 
     Raises:
         OverflowError: When no date is so far away.
     """
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def load_zone(name: str) -> tzinfo:
@@ -74,6 +79,27 @@ def wall_to_instant(wall: datetime, zone: tzinfo) -> datetime:
     return (wall - (offset or timedelta())).replace(tzinfo=timezone.utc)
 
 
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """Some days of the project.
+
+    Attributes:
+        first: First day.
+        last: Last day, inclusive.
+    """
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many they are."""
+        return (self.last - self.first) // DAY + 1
+
+    def __str__(self) -> str:
+        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+
 def start_of_day(day: date, zone: tzinfo) -> datetime:
     """The instant, in UTC, at which a day of the project begins."""
     return wall_to_instant(datetime(day.year, day.month, day.day), zone)  # noqa: DTZ001 - wall time
@@ -82,6 +108,12 @@ def start_of_day(day: date, zone: tzinfo) -> datetime:
 def day_of(instant: datetime, zone: tzinfo) -> date:
     """The project's day at an instant."""
     return instant.astimezone(zone).date()
+
+
+def until_text(end: datetime, now: datetime) -> str:
+    """When a wait ends, for people; both in UTC."""
+    day = "" if end.date() == now.date() else f"{end:%Y-%m-%d} "
+    return f"until {day}{end:%H:%M} UTC"
 
 
 class Instants:

@@ -33,18 +33,16 @@ _UNPACKED = frozenset({"", "identity"})
 _GZIPPED = frozenset({"gzip", "x-gzip"})
 
 
-class _WithoutQuery(logging.Filter):
-    """Keeps parameters and headers out of the log of the HTTP library.
+def _without_query(record: logging.LogRecord) -> bool:
+    """Keep parameters and headers out of the log of the HTTP library.
 
     Parameters name the customer's events, properties and values, and a header that cannot be read
     is a text of anybody's.
     """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(map(_bare, record.args))
-        record.exc_info = record.exc_text = None
-        return True
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_bare, record.args))
+    record.exc_info = record.exc_text = None
+    return True
 
 
 def _bare(value: object) -> object:
@@ -54,7 +52,7 @@ def _bare(value: object) -> object:
 
 
 for _name in ("urllib3.connection", "urllib3.connectionpool"):
-    logging.getLogger(_name).addFilter(_WithoutQuery())
+    logging.getLogger(_name).addFilter(_without_query)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota_file import Ledger, QuotaFile, QuotaFileBusyError
 from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped, Quota, Turn, wait
 from tap_mixpanel_export.errors import LongPauseError
+from tap_mixpanel_export.timezones import until_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +33,7 @@ LONGEST_PAUSE_SECONDS = 3600.0
 def until(seconds: float) -> str:
     """When a wait that begins now ends, for people."""
     now = datetime.now(timezone.utc)
-    end = now + timedelta(seconds=seconds)
-    day = "" if end.date() == now.date() else f"{end:%Y-%m-%d} "
-    return f"until {day}{end:%H:%M} UTC"
+    return until_text(now + timedelta(seconds=seconds), now)
 
 
 def check_pause(seconds: float | None) -> float:

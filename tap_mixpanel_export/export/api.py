@@ -19,8 +19,8 @@ from tap_mixpanel_export.export.reader import EventReader
 from tap_mixpanel_export.export.window import Window, usual_width
 from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark, write_bookmark
-from tap_mixpanel_export.sync.windows import DAY, ProcessedBounds, to_milliseconds
-from tap_mixpanel_export.timezones import start_of_day
+from tap_mixpanel_export.sync.windows import ProcessedBounds
+from tap_mixpanel_export.timezones import DAY, start_of_day, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

@@ -13,11 +13,11 @@ from tap_mixpanel_export.api.refusals import SAFE_DAYS
 from tap_mixpanel_export.errors import ExportError, RateLimitedError
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.sync import server_clock
-from tap_mixpanel_export.sync.windows import DAY
+from tap_mixpanel_export.timezones import DAY, DayRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date, datetime
+    from datetime import datetime
 
     from tap_mixpanel_export.api.client import Transfer
     from tap_mixpanel_export.api.connection import Endpoint
@@ -34,22 +34,6 @@ class NoQueryLeftError(ExportError):
 
 class QuotaUsedUpError(ExportError):
     """The project's quota lets no query through for a while."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayRange:
-    """Some days of the project.
-
-    Attributes:
-        first: First day.
-        last: Last day, inclusive.
-    """
-
-    first: date
-    last: date
-
-    def __str__(self) -> str:
-        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.kept_aside import KeptAside, as_text
+from tap_mixpanel_export.timezones import DayRange
 
 if TYPE_CHECKING:
     from datetime import date
@@ -25,7 +26,7 @@ class MalformedLines(KeptAside):
     def __init__(self, folder: Path | None, first: date, last: date) -> None:
         # The same days get the same name, so that a repeated run leaves one file.
         super().__init__(None if folder is None else folder / f"malformed-{first}-{last}.jsonl")
-        self.days = f"{first}" if first == last else f"{first} to {last}"
+        self.days = str(DayRange(first, last))
 
     def add_line(self, line: bytes, reason: Malformed) -> None:
         """Count a line, and keep it.

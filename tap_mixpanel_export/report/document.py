@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,10 @@ from tap_mixpanel_export.errors import ExportError
 from tap_mixpanel_export.records.survey import MOST_DAYS, MOST_NAMES, BoundedCounts
 from tap_mixpanel_export.sync.activity import phase_of
 from tap_mixpanel_export.sync.windows import Purpose
+from tap_mixpanel_export.timezones import DAY, EPOCH
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     from tap_mixpanel_export.records.survey import Survey
     from tap_mixpanel_export.sync.activity import Activity, Wait
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sync.summary import RunSummary
 
 _VERSION = 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc).date()
 
 
 class RunDocument:
@@ -184,4 +183,4 @@ def _most_frequent(summary: RunSummary) -> dict[str, str]:
 
 
 def _day_name(number: int) -> str:
-    return str(_EPOCH + timedelta(days=number))
+    return str((EPOCH + DAY * number).date())

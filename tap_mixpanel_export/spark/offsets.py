@@ -25,7 +25,7 @@ from tap_mixpanel_export.export.window import (
     usual_width,
 )
 from tap_mixpanel_export.sync.server_clock import AGREEMENT
-from tap_mixpanel_export.sync.windows import DAY, from_milliseconds, to_milliseconds
+from tap_mixpanel_export.timezones import DAY, from_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

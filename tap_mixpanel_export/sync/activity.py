@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.windows import Purpose
+from tap_mixpanel_export.timezones import until_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +24,10 @@ MOST_KEPT = 2000
 
 _HOUR_SECONDS = 3600.0
 
-_PHASES = {
-    Purpose.BACKFILL: "new days",
-    Purpose.NEW: "new days",
-    Purpose.LOOKBACK: "look-back",
-    Purpose.SWEEP: "sweep",
-}
-
 
 def phase_of(window: Window) -> str:
-    """What part of a run a window belongs to, in words."""
-    return "proof" if window.is_proof else _PHASES[window.purpose]
+    """What part of a run a window belongs to, in words: a backfill's days are new, too."""
+    return Purpose.NEW.value if window.purpose is Purpose.BACKFILL else window.kind
 
 
 class WindowState(str, Enum):
@@ -94,14 +88,6 @@ class Wait:
     end: float | None = None
 
 
-@dataclass(slots=True)
-class _Threads:
-    """What each thread does, by its number."""
-
-    windows: dict[int, WindowActivity] = field(default_factory=dict)
-    waits: dict[int, Wait] = field(default_factory=dict)
-
-
 class Activity:
     """Remembers what the threads of a run do. All methods may be called from any thread.
 
@@ -124,7 +110,9 @@ class Activity:
         self._clock = clock
         self._start = clock()
         self._lock = threading.Lock()
-        self._threads = _Threads()
+        # Its `window` is what a thread is at.
+        self._mine = threading.local()
+        self._waits_by_thread: dict[int, Wait] = {}
         self._under_way: dict[Window, WindowActivity] = {}
         self._sent: deque[float] = deque()
 
@@ -140,7 +128,7 @@ class Activity:
         """Note that this thread takes up a window."""
         with self._lock:
             one = WindowActivity(window, self.elapsed())
-            self._threads.windows[threading.get_ident()] = one
+            self._mine.window = one
             self._under_way[window] = one
             if len(self.windows) < MOST_KEPT:
                 self.windows.append(one)
@@ -155,30 +143,35 @@ class Activity:
             self._sent.append(now)
             while self._sent[0] <= now - _HOUR_SECONDS:
                 self._sent.popleft()
-            if (one := self._threads.windows.get(threading.get_ident())) is not None:
+            if (one := self._window) is not None:
                 one.is_sent = True
 
     def answered(self, transfer: Transfer) -> None:
         """Note a response to this thread, which is going to be read."""
-        if (one := self._threads.windows.get(threading.get_ident())) is not None:
+        if (one := self._window) is not None:
             one.transfer = transfer
 
     def try_again(self) -> None:
         """Note that this thread's window is asked for once more."""
-        if (one := self._threads.windows.get(threading.get_ident())) is not None:
+        if (one := self._window) is not None:
             one.tries += 1
 
     def downloaded(self) -> None:
         """Note that this thread's window is whole and verified."""
-        if (one := self._threads.windows.pop(threading.get_ident(), None)) is not None:
-            one.end = self.elapsed()
+        if (one := self._window) is not None:
+            one.end, self._mine.window = self.elapsed(), None
 
     def ended(self, state: WindowState) -> None:
         """Note that this thread's window did not come."""
         self.end_wait()
-        if (one := self._threads.windows.pop(threading.get_ident(), None)) is not None:
-            one.end, one.state = self.elapsed(), state
+        if (one := self._window) is not None:
+            one.end, one.state, self._mine.window = self.elapsed(), state, None
             self._under_way.pop(one.window, None)
+
+    @property
+    def _window(self) -> WindowActivity | None:
+        """What this thread is at."""
+        return getattr(self._mine, "window", None)
 
     def replaced(self, window: Window) -> None:
         """Note that the days of a window that failed are asked for in another way."""
@@ -201,24 +194,24 @@ class Activity:
         """
         with self._lock:
             now, me = self.elapsed(), threading.get_ident()
-            if (wait := self._threads.waits.get(me)) is not None:
+            if (wait := self._waits_by_thread.get(me)) is not None:
                 wait.until = max(wait.until, now + seconds)
                 return
-            self._threads.waits[me] = wait = Wait(reason, now, now + seconds)
+            self._waits_by_thread[me] = wait = Wait(reason, now, now + seconds)
             if len(self.waits) < MOST_KEPT:
                 self.waits.append(wait)
 
     def end_wait(self) -> None:
         """Note that this thread waits no more."""
         with self._lock:
-            if (wait := self._threads.waits.pop(threading.get_ident(), None)) is not None:
+            if (wait := self._waits_by_thread.pop(threading.get_ident(), None)) is not None:
                 wait.end = self.elapsed()
 
     def current_wait(self) -> Wait | None:
         """The wait that ends last, of those that are going on; None when there is none."""
         with self._lock:
             now = self.elapsed()
-            waits = [wait for wait in self._threads.waits.values() if wait.until > now]
+            waits = [wait for wait in self._waits_by_thread.values() if wait.until > now]
             return max(waits, key=lambda wait: wait.until, default=None)
 
     def under_way(self) -> list[WindowActivity]:
@@ -234,6 +227,4 @@ class Activity:
 
     def until(self, wait: Wait) -> str:
         """When a wait is going to end, for people."""
-        end = self.at(wait.until)
-        day = "" if end.date() == self.at(self.elapsed()).date() else f"{end:%Y-%m-%d} "
-        return f"until {day}{end:%H:%M} UTC"
+        return until_text(self.at(wait.until), self.at(self.elapsed()))

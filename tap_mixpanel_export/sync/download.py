@@ -29,7 +29,8 @@ from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError, Question
 from tap_mixpanel_export.sync.observed import Observed
-from tap_mixpanel_export.sync.windows import Purpose, filter_of, late_clause, to_milliseconds
+from tap_mixpanel_export.sync.windows import Purpose, filter_of, late_clause
+from tap_mixpanel_export.timezones import to_milliseconds
 
 if TYPE_CHECKING:
     import threading

@@ -6,21 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sync.windows import Purpose
-
 if TYPE_CHECKING:
     from tap_mixpanel_export.sync.windows import Window
-
-KINDS = {
-    Purpose.BACKFILL: "earlier days",
-    Purpose.LOOKBACK: "look-back",
-    Purpose.NEW: "new days",
-    Purpose.SWEEP: "sweep",
-}
-"""What people call the purposes of windows."""
-
-PROOF = "proof"
-"""What they call a day that the filter for late events is tried on."""
 
 # Three queries a second are no wait that anybody notices.
 _TOLD_WAIT_SECONDS = 60
@@ -98,11 +85,6 @@ class PlannedWindow:
     events: float
     received: float
 
-    @property
-    def kind(self) -> str:
-        """What people call it."""
-        return PROOF if self.window.is_proof else KINDS[self.window.purpose]
-
 
 @dataclass(slots=True)
 class Forecast:
@@ -139,7 +121,7 @@ class Forecast:
         """Windows by what people call them, in order of asking."""
         kinds: dict[str, list[PlannedWindow]] = {}
         for planned in self.windows:
-            kinds.setdefault(planned.kind, []).append(planned)
+            kinds.setdefault(planned.window.kind, []).append(planned)
         return kinds
 
     def sentence(self) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
-from tap_mixpanel_export.sync.reliance import FilterUse
-from tap_mixpanel_export.sync.windows import DAY, FilterProof, Purpose, to_milliseconds
+from tap_mixpanel_export.sync.state import FilterUse
+from tap_mixpanel_export.sync.windows import FilterProof, Purpose
+from tap_mixpanel_export.timezones import DAY, to_milliseconds
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.known_stamps import NEWEST
 from tap_mixpanel_export.sync.server_clock import EARLIEST
-from tap_mixpanel_export.sync.windows import from_milliseconds, to_milliseconds
+from tap_mixpanel_export.timezones import from_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

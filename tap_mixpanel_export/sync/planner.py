@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.sweeps import SweepPlan
-from tap_mixpanel_export.sync.windows import DAY, TICK, Purpose, Window, from_milliseconds
+from tap_mixpanel_export.sync.windows import TICK, Purpose, Window
+from tap_mixpanel_export.timezones import DAY, from_milliseconds
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -227,7 +228,7 @@ class Planner:
 
     def _plan_backfill(self) -> tuple[date, date] | None:
         span = self._span
-        begun = None if span.bookmark is None else span.bookmark.exported_from
+        begun = span.exported_from
         if begun is None or not span.start_is_given or span.start >= begun:
             return None
         if span.upper is not None and span.upper < begun:
@@ -240,8 +241,8 @@ class Planner:
         span = self._span
         start = max(first, last - DAY * (self._width() - 1))
         self._backfill = None if start == first else (first, start - DAY)
-        begun = None if span.bookmark is None else span.bookmark.exported_from
-        return Window(start, last, Purpose.BACKFILL, span.start, begun, span.day_start(last + DAY))
+        end = span.day_start(last + DAY)
+        return Window(start, last, Purpose.BACKFILL, span.start, span.exported_from, end)
 
     def _plan_lookback(self) -> list[tuple[date, date]]:
         span = self._span
@@ -272,17 +273,15 @@ class Planner:
         return replace(self._lookback_window(first, end), is_filtered=is_filtered)
 
     def _lookback_window(self, first: date, last: date) -> Window:
-        span = self._span
-        if span.bookmark is None:  # pragma: no cover - look-back needs a bookmark
-            raise ValueError("no bookmark to look back from")
+        span, done = self._span, self._span.resumed.done
         end = span.day_start(last + DAY)
         if span.end is not None:
             # What the run does not write, the bookmark must not pass.
             end = min(end, span.end)
         upper = span.upper
-        if not self._bookmark_day_is_filtered() and end > span.bookmark.done:
+        if not self._bookmark_day_is_filtered() and end > done:
             # The rest of the bookmark's day has a window of its own: nothing is written twice.
-            end = span.bookmark.done
+            end = done
             resume = span.first_unread
             upper = resume if upper is None else min(upper, resume)
         return Window(first, last, Purpose.LOOKBACK, span.lookback_bound, upper, end)

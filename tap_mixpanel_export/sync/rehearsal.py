@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.records.response import Counts
+from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.context import FinishedWindow
@@ -24,14 +25,12 @@ from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError
 from tap_mixpanel_export.sync.observed import Observed
 from tap_mixpanel_export.sync.scheduler import Scheduler
-from tap_mixpanel_export.sync.windows import DAY, filter_of, from_milliseconds
+from tap_mixpanel_export.sync.windows import filter_of
+from tap_mixpanel_export.timezones import DAY, from_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
-    from typing import Any
-
-    from typing_extensions import Self
 
     from tap_mixpanel_export.sync.context import RunContext
     from tap_mixpanel_export.sync.windows import Window
@@ -136,36 +135,17 @@ class _Arrival(Future[FinishedWindow]):
         return super().exception(timeout)
 
 
-class _NoRecords:
-    """Stands for a spool: takes no space, and says when it is not needed any more."""
-
-    count = 0
+class _NoRecords(Spool):
+    """A spool that stays empty, and says when it is not needed any more."""
 
     def __init__(self, on_close: Callable[[], None]) -> None:
-        self._on_close: Callable[[], None] | None = on_close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(memory_bytes=1)
+        self._on_close = on_close
 
     def close(self) -> None:
-        """Say that it is not needed any more, once."""
-        if self._on_close is not None:
-            self._on_close()
-            self._on_close = None
-
-    def write(self, encoded: object, count: int) -> None:
-        """Nothing comes."""
-
-    def drop(self, ordinals: Iterable[int]) -> int:  # noqa: ARG002 - a spool's
-        """Nothing is there."""
-        return 0
-
-    def records(self) -> Iterator[Any]:
-        """None."""
-        return iter(())
+        super().close()
+        self._on_close()
+        self._on_close = lambda: None
 
 
 class _ImaginedDownloads:
@@ -325,21 +305,14 @@ class _ImaginedDownloads:
         return FinishedWindow(window, _NoRecords(free), counts)
 
 
-class _OfOtherThreads(logging.Filter):
-    """Lets pass what this thread does not say."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.get_ident()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.thread != self._thread
-
-
 @contextmanager
 def _silence() -> Iterator[None]:
     """Log nothing of what a run would log; other runs of this process still do."""
-    silencer = _OfOtherThreads()
+    me = threading.get_ident()
+
+    def silencer(record: logging.LogRecord) -> bool:
+        return record.thread != me
+
     for talker in _TALKERS:
         talker.addFilter(silencer)
     try:

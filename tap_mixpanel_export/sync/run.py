@@ -16,7 +16,7 @@ from tap_mixpanel_export.sync.progress import ProgressReport, Standing
 from tap_mixpanel_export.sync.rehearsal import rehearse
 from tap_mixpanel_export.sync.scheduler import Scheduler
 from tap_mixpanel_export.sync.summary import RunSummary
-from tap_mixpanel_export.sync.windows import from_milliseconds, to_milliseconds
+from tap_mixpanel_export.timezones import from_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,8 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 
+from tap_mixpanel_export.timezones import from_milliseconds
+
 # Mixpanel is not older: a clock that says otherwise was never set.
 EARLIEST = datetime(2009, 1, 1, tzinfo=timezone.utc)
 
@@ -106,8 +108,7 @@ class ServerClock:
             return self.first - delay
         if self._proven_ms is None:
             return None
-        proven = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=self._proven_ms)
-        return min(self.first, proven) - delay
+        return min(self.first, from_milliseconds(self._proven_ms)) - delay
 
 
 def _compare(

@@ -1,15 +1,20 @@
-"""Pure: what the state says after each finished window."""
+"""Pure: what the state says after each finished window.
+
+A filter for late events that has proven itself may lie later, and get away with it for a while.
+What was seen by its help only since the last proof is kept apart from what is certain. When the
+filter is found to have left out events, all of that is read again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
-from tap_mixpanel_export.sync.reliance import FilterUse, Reliance
 from tap_mixpanel_export.sync.watermarks import Watermarks
-from tap_mixpanel_export.sync.windows import EPOCH, Bookmark, Purpose
+from tap_mixpanel_export.sync.windows import Bookmark, Certain, FilterProof, Purpose
+from tap_mixpanel_export.timezones import DAY, EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -18,8 +23,24 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sync.server_clock import ServerClock
     from tap_mixpanel_export.sync.windows import Span, Window
 
-_DAY = timedelta(days=1)
-_UNUSED = FilterUse(None, timedelta())
+
+@dataclass(frozen=True, slots=True)
+class FilterUse:
+    """What a run did with the service's filter for late events, up to now.
+
+    Attributes:
+        proof: Its last proof.
+        holds_for: How long that holds.
+        is_proven_now: Whether the proof is this run's.
+        was_relied_on: Whether one of its answers stood for whole days.
+        has_left_out: Whether it was found to leave out events.
+    """
+
+    proof: FilterProof | None = None
+    holds_for: timedelta = timedelta()
+    is_proven_now: bool = False
+    was_relied_on: bool = False
+    has_left_out: bool = False
 
 
 class Checkpoints:
@@ -41,7 +62,7 @@ class Checkpoints:
         self._bookmark = span.bookmark
         self._reached: datetime | None = None
         self._marks = span.watermarks
-        self._reliance = Reliance(span)
+        self._certain = span.certain
         self._known = KnownStamps() if span.bookmark is None else span.bookmark.known
 
     @property
@@ -55,7 +76,7 @@ class Checkpoints:
         *,
         lookback_left: bool,
         seen: AbstractSet[tuple[date, int]] = frozenset(),
-        use: FilterUse = _UNUSED,
+        use: FilterUse = FilterUse(),
     ) -> Bookmark | None:
         """Take a window as finished: what the state is to say when its records are written.
 
@@ -75,14 +96,12 @@ class Checkpoints:
         if not self._may_move(window, lookback_left=lookback_left):
             return None
         watermark = self._clock.watermark(self._span.delay)
-        if window.purpose is Purpose.BACKFILL:
-            moved = self._backfilled(window, watermark)
-        elif window.purpose is Purpose.SWEEP:
-            moved = self._swept(window, watermark)
+        if window.purpose in {Purpose.BACKFILL, Purpose.SWEEP}:
+            moved = self._extended(self._bookmark or self._span.resumed, window, watermark)
         else:
             moved = self._advanced(self._reached or window.end, watermark)
         self._bookmark = replace(
-            self._reliance.applied(moved, self._marks, use, self._clock.first),
+            self._as_certain(moved, use),
             filter_proof=use.proof,
             known=self._known,
             zone=None,
@@ -124,19 +143,37 @@ class Checkpoints:
             self._marks = self._marks.raised(first, None, processed_before)
         return Bookmark(done, processed_before, exported_from)
 
-    def _backfilled(self, window: Window, watermark: datetime | None) -> Bookmark:
-        span = self._span
-        if self._bookmark is None or window.upper is None:  # pragma: no cover - planned with one
-            raise ValueError("no bookmark to export the days before of")
-        last = min(window.last, span.day(window.upper) - _DAY)
+    def _extended(self, before: Bookmark, window: Window, watermark: datetime | None) -> Bookmark:
+        """The same bookmark when days before the look-back are done, new ones or swept ones."""
+        span, last = self._span, window.last
+        if window.upper is not None:
+            # A day of which only a part was asked for has what was seen of the rest.
+            last = min(last, span.day(window.upper) - DAY)
         if watermark is not None and window.first <= last:
             self._marks = self._marks.raised(window.first, last, watermark)
-        begun = max(span.start, span.day_start(window.first))
-        return replace(self._bookmark, exported_from=begun)
+        if window.purpose is Purpose.SWEEP:
+            return before
+        return replace(before, exported_from=max(span.start, span.day_start(window.first)))
 
-    def _swept(self, window: Window, watermark: datetime | None) -> Bookmark:
-        if self._bookmark is None:  # pragma: no cover - planned with one
-            raise ValueError("no bookmark to sweep before")
-        if watermark is not None:
-            self._marks = self._marks.raised(window.first, window.last, watermark)
-        return self._bookmark
+    def _as_certain(self, moved: Bookmark, use: FilterUse) -> Bookmark:
+        """A bookmark that says what is certain, and takes back what is not if it is doubtful."""
+        span = self._span
+        is_confirmed = use.is_proven_now and not use.has_left_out
+        certain = None if is_confirmed else self._certain
+        if certain is None and use.was_relied_on:
+            certain = Certain(span.first_lookback_day, span.watermarks)
+        elif certain is not None and not use.was_relied_on:
+            # What was not found out while the proof held, nor by the next one, is no news later.
+            oldest = self._clock.first - use.holds_for - span.lookback
+            certain = None if certain.watermarks.marks[-1][1] < oldest else certain
+        if certain is None or not use.has_left_out:
+            return replace(moved, watermarks=self._marks, certain=certain)
+        # The next sweeps of this run still go by the marks, as if the filter were right.
+        marks = self._marks.lowered(certain.watermarks)
+        return replace(
+            moved,
+            watermarks=marks,
+            processed_before=marks.marks[-1][1],
+            lookback_from=certain.first_day,
+            certain=None,
+        )

@@ -9,14 +9,8 @@ from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.record_layout import TIMESTAMP
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.watermarks import Watermarks
-from tap_mixpanel_export.sync.windows import (
-    EPOCH,
-    Bookmark,
-    Certain,
-    FilterProof,
-    to_milliseconds,
-)
-from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
+from tap_mixpanel_export.sync.windows import Bookmark, Certain, FilterProof
+from tap_mixpanel_export.timezones import EPOCH, day_of, load_zone, start_of_day, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

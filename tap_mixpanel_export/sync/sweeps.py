@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.timezones import DAY
+
 if TYPE_CHECKING:
     from datetime import date, datetime
 
     from tap_mixpanel_export.sync.watermarks import Watermarks
 
-_DAY = timedelta(days=1)
 
 # Runs are never exactly as far apart as their schedule says.
 _EARLY = 0.9
@@ -36,7 +37,7 @@ class SweepPlan:
     @property
     def days(self) -> int:
         """How many days there are to sweep."""
-        return max(0, (self.last - self.first) // _DAY + 1)
+        return max(0, (self.last - self.first) // DAY + 1)
 
     def due(self, watermarks: Watermarks, now: datetime) -> int:
         """How many days are to be swept now, those with the oldest watermarks.
@@ -47,12 +48,12 @@ class SweepPlan:
         cost no more queries than daily ones.
         """
         pieces = sorted(watermarks.pieces(self.first, self.last), key=lambda piece: piece[2])
-        pace = self.days / (self.interval / _DAY)
+        pace = self.days / (self.interval / DAY)
         count, due, is_overdue = 0, 0.0, False
         for first, last, watermark in pieces:
-            count += (last - first) // _DAY + 1
+            count += (last - first) // DAY + 1
             left = watermark + self.interval - now
-            due = max(due, count - pace * (left / _DAY))
+            due = max(due, count - pace * (left / DAY))
             is_overdue = is_overdue or left <= timedelta()
         share = min(self.width, pace, self.days) * _EARLY
         return min(self.days, round(due)) if is_overdue or due >= max(1, share) else 0
@@ -72,13 +73,13 @@ class SweepPlan:
             return None
         left = right = min(range(len(pieces)), key=lambda at: pieces[at][2])
         first, last, _ = pieces[left]
-        last = min(last, first + _DAY * (self.width - 1))
+        last = min(last, first + DAY * (self.width - 1))
         while True:
             around = [pieces[at] for at in (left - 1, right + 1) if 0 <= at < len(pieces)]
             fitting = [
                 piece
                 for piece in around
-                if (max(last, piece[1]) - min(first, piece[0])) // _DAY < self.width
+                if (max(last, piece[1]) - min(first, piece[0])) // DAY < self.width
             ]
             if last < pieces[right][1] or not fitting:
                 return first, last

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import pairwise
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
-_DAY = timedelta(days=1)
+from tap_mixpanel_export.timezones import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _day_of = itemgetter(0)
 
 MOST_MARKS = 40
@@ -41,7 +46,7 @@ class Watermarks:
         """The days from `first` to `last` that have a watermark: ranges of days that share one."""
         if not self.marks:
             return []
-        ends = [day - _DAY for day, _ in self.marks[1:]] + [date.max]
+        ends = [day - DAY for day, _ in self.marks[1:]] + [date.max]
         return [
             (max(day, first), min(end, last), mark)
             for (day, mark), end in zip(self.marks, ends, strict=True)
@@ -59,31 +64,22 @@ class Watermarks:
             watermark: The watermark.
         """
         end = date.max if last is None else last
-        if self.marks and end < date.max and end + _DAY < self.marks[0][0]:
+        if self.marks and end < date.max and end + DAY < self.marks[0][0]:
             return self
         borders = {first, *(day for day, _ in self.marks)}
         if end < date.max:
-            borders.add(end + _DAY)
-        marks: list[tuple[date, datetime]] = []
-        for day in sorted(borders):
-            mark = self.of(day)
-            if first <= day <= end:
-                mark = watermark if mark is None else max(mark, watermark)
-            if mark is not None and not (marks and marks[-1][1] == mark):
-                marks.append((day, mark))
-        return Watermarks(tuple(marks))
+            borders.add(end + DAY)
+        marks = [(day, self.of(day)) for day in sorted(borders)]
+        return _joined(
+            (day, max(mark or watermark, watermark) if first <= day <= end else mark)
+            for day, mark in marks
+        )
 
     def lowered(self, others: Watermarks) -> Watermarks:
         """The same, but nowhere later than the others, where those have a watermark."""
-        marks: list[tuple[date, datetime]] = []
-        for day in sorted({day for day, _ in (*self.marks, *others.marks)}):
-            mark, other = self.of(day), others.of(day)
-            if mark is None:
-                continue
-            mark = mark if other is None else min(mark, other)
-            if not (marks and marks[-1][1] == mark):
-                marks.append((day, mark))
-        return Watermarks(tuple(marks))
+        days = sorted({day for day, _ in (*self.marks, *others.marks)})
+        marks = [(day, self.of(day)) for day in days]
+        return _joined((day, mark and min(mark, others.of(day) or mark)) for day, mark in marks)
 
     def compacted(self, most: int = MOST_MARKS) -> Watermarks:
         """The same with fewer marks: neighbours share the older one, those that differ least first.
@@ -103,12 +99,16 @@ class Watermarks:
 
         When a project's zone changes, so do its days: at each border the older watermark holds.
         """
-        days = {day + shift for day, _ in self.marks[1:] for shift in (-_DAY, _DAY)}
+        days = {day + shift for day, _ in self.marks[1:] for shift in (-DAY, DAY)}
         days |= {day for day, _ in self.marks}
-        marks: list[tuple[date, datetime]] = []
-        for day in sorted(days):
-            around = [self.of(day + shift) for shift in (-_DAY, timedelta(), _DAY)]
-            mark = min(known for known in around if known is not None)
-            if not (marks and marks[-1][1] == mark):
-                marks.append((day, mark))
-        return Watermarks(tuple(marks))
+        around = [(day, (day - DAY, day, day + DAY)) for day in sorted(days)]
+        return _joined((day, min(filter(None, map(self.of, near)))) for day, near in around)
+
+
+def _joined(days: Iterable[tuple[date, datetime | None]]) -> Watermarks:
+    """The watermarks of some days, in ascending order; days that share one are one range."""
+    marks: list[tuple[date, datetime]] = []
+    for day, mark in days:
+        if mark is not None and not (marks and marks[-1][1] == mark):
+            marks.append((day, mark))
+    return Watermarks(tuple(marks))

@@ -7,18 +7,23 @@ how the export API cuts them, both ends inclusive.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from enum import Enum
 from uuid import uuid4
 
 from tap_mixpanel_export.records.event_filter import BEGINNING_MS, END_MS, EventFilter
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.watermarks import Watermarks
-from tap_mixpanel_export.timezones import day_of, start_of_day
+from tap_mixpanel_export.timezones import (
+    DAY,
+    EPOCH,
+    DayRange,
+    day_of,
+    start_of_day,
+    to_milliseconds,
+)
 
-DAY = timedelta(days=1)
 TICK = timedelta(milliseconds=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 # Every so often the low 31 bits of a time in milliseconds turn over: in 25 days.
 _TURN_MS = 2**31
@@ -28,32 +33,23 @@ NEVER_SET = f"never set {uuid4().hex}"
 """Name of a property that no event has: nobody can know it in advance."""
 
 
-def to_milliseconds(instant: datetime) -> int:
-    """Whole milliseconds since the epoch."""
-    return (instant - EPOCH) // TICK
-
-
-def from_milliseconds(count: int) -> datetime:
-    """The instant so many milliseconds since the epoch."""
-    return EPOCH + count * TICK
-
-
 class Purpose(Enum):
-    """Why some days are asked for."""
+    """Why some days are asked for; the value is what people call it."""
 
-    BACKFILL = "days before those exported so far"
-    LOOKBACK = "late events of the last days"
+    BACKFILL = "earlier days"
+    """Those before the first one that was exported so far."""
+    LOOKBACK = "look-back"
+    """Late events of the last days."""
     NEW = "new days"
-    SWEEP = "late events of older days"
+    SWEEP = "sweep"
+    """Late events of older days."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Window(DayRange):
     """The days of one query, and which of their events are written.
 
     Attributes:
-        first: First day asked for.
-        last: Last day asked for, inclusive.
         purpose: Why. Of look-backs and sweeps only events are written that were processed past
             their day's watermark, that carry no usable processing time, or that are past the
             bookmark.
@@ -64,8 +60,6 @@ class Window:
         is_proof: Whether the filter for late events is tried on it: it is asked both ways.
     """
 
-    first: date
-    last: date
     purpose: Purpose
     lower: datetime | None
     upper: datetime | None
@@ -74,17 +68,14 @@ class Window:
     is_proof: bool = False
 
     @property
-    def days(self) -> int:
-        """How many days are asked for."""
-        return (self.last - self.first) // DAY + 1
+    def kind(self) -> str:
+        """What people call it."""
+        return "proof" if self.is_proof else self.purpose.value
 
     @property
     def late_only(self) -> bool:
         """Whether its days were exported before."""
         return self.purpose in {Purpose.LOOKBACK, Purpose.SWEEP}
-
-    def __str__(self) -> str:
-        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +203,17 @@ class Span:
         return self.start if self.start_is_given or self.bookmark is None else None
 
     @property
+    def exported_from(self) -> datetime | None:
+        """The first instant that earlier runs have exported; None when that is not known."""
+        return None if self.bookmark is None else self.bookmark.exported_from
+
+    @property
     def lookback_bound(self) -> datetime | None:
         """Late events before this instant are not looked for; None when there is no such bound.
 
         Days before the first one that was exported are exported whole, or not at all.
         """
-        begun = None if self.bookmark is None else self.bookmark.exported_from
-        bounds = [bound for bound in (self.start_bound, begun) if bound is not None]
+        bounds = [bound for bound in (self.start_bound, self.exported_from) if bound is not None]
         return max(bounds, default=None)
 
     def day(self, instant: datetime) -> date:
@@ -234,16 +229,21 @@ class Span:
         return instant == self.day_start(self.day(instant))
 
     @property
-    def first_unread(self) -> datetime:
-        """The first instant that the bookmark does not cover.
+    def resumed(self) -> Bookmark:
+        """The bookmark of a run that is not the first.
 
         Raises:
-            ValueError: There is no bookmark.
+            ValueError: It is; then it has no first unread instant, bookmark's day or look-back.
         """
         if self.bookmark is None:
             raise ValueError("no bookmark to resume from")
-        done = self.bookmark.done
-        written_in = self.bookmark.zone or self.zone
+        return self.bookmark
+
+    @property
+    def first_unread(self) -> datetime:
+        """The first instant that the bookmark does not cover."""
+        done = self.resumed.done
+        written_in = self.resumed.zone or self.zone
         # A window ends where a day does, and does not hold that instant: a day of the zone that
         # the project had then.
         if self.starts_a_day(done) or done == start_of_day(day_of(done, written_in), written_in):
@@ -252,31 +252,19 @@ class Span:
 
     @property
     def bookmark_day(self) -> date:
-        """The last day of which something was exported.
-
-        Raises:
-            ValueError: There is no bookmark.
-        """
-        if self.bookmark is None:
-            raise ValueError("no bookmark to look back from")
-        day = self.day(self.bookmark.done)
-        return day - DAY if self.starts_a_day(self.bookmark.done) else day
+        """The last day of which something was exported."""
+        done = self.resumed.done
+        return self.day(done) - DAY if self.starts_a_day(done) else self.day(done)
 
     @property
     def first_lookback_day(self) -> date:
-        """The first day that every run looks back at.
-
-        Raises:
-            ValueError: There is no bookmark.
-        """
-        if self.bookmark is None:
-            raise ValueError("no bookmark to look back from")
-        done = self.bookmark.done
+        """The first day that every run looks back at."""
+        done = self.resumed.done
         # No event is older than the epoch, and the calendar ends not far before it.
         first = self.day(done - min(self.lookback, max(done - EPOCH, DAY)))
-        if (earlier := self.bookmark.lookback_from) is not None:
+        if (earlier := self.resumed.lookback_from) is not None:
             # Days of another zone begin up to a day earlier.
-            first = min(first, earlier if self.bookmark.zone is None else earlier - DAY)
+            first = min(first, earlier if self.resumed.zone is None else earlier - DAY)
         bound = self.lookback_bound
         return first if bound is None else max(first, self.day(bound))
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tap_mixpanel_export.errors import SettingsError, StateError
 from tap_mixpanel_export.spark.offsets import Offset, StreamPlan
 from tap_mixpanel_export.spark.options import read_options
-from tap_mixpanel_export.sync.windows import Span, to_milliseconds
-from tap_mixpanel_export.timezones import day_of, start_of_day
+from tap_mixpanel_export.sync.windows import Span
+from tap_mixpanel_export.timezones import day_of, start_of_day, to_milliseconds
 
 UTC = timezone.utc
 DAY = timedelta(days=1)

@@ -21,8 +21,8 @@ from window_runs import (
 )
 
 from tap_mixpanel_export.sync.planner import TARGET_BYTES, Planner
-from tap_mixpanel_export.sync.windows import NEVER_SET, Bookmark, late_clause, to_milliseconds
-from tap_mixpanel_export.timezones import start_of_day
+from tap_mixpanel_export.sync.windows import NEVER_SET, Bookmark, late_clause
+from tap_mixpanel_export.timezones import start_of_day, to_milliseconds
 
 
 @pytest.mark.parametrize("concurrency", [1, 4, 100])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from window_runs import DAY, MINUTE, days_between, days_of, finished_runs, is_written
 
-from tap_mixpanel_export.sync.windows import Purpose, to_milliseconds
-from tap_mixpanel_export.timezones import day_of, start_of_day, wall_to_instant
+from tap_mixpanel_export.sync.windows import Purpose
+from tap_mixpanel_export.timezones import day_of, start_of_day, to_milliseconds, wall_to_instant
 
 
 @pytest.mark.slow

@@ -33,7 +33,6 @@ from tap_mixpanel_export.export.check.machine import (
 )
 from tap_mixpanel_export.export.check.sample import ProofDay, Sample
 from tap_mixpanel_export.export.inquiry import (
-    DayRange,
     Inquiry,
     NoQueryLeftError,
     QuotaUsedUpError,
@@ -41,7 +40,7 @@ from tap_mixpanel_export.export.inquiry import (
 )
 from tap_mixpanel_export.export.plan.planning import imagined_run
 from tap_mixpanel_export.sync.forecast import UsualDay
-from tap_mixpanel_export.sync.windows import to_milliseconds
+from tap_mixpanel_export.timezones import DayRange, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Mapping

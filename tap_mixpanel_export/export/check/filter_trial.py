@@ -11,7 +11,8 @@ from tap_mixpanel_export.sync.windows import late_clause
 
 if TYPE_CHECKING:
     from tap_mixpanel_export.export.check.finding import Finding
-    from tap_mixpanel_export.export.inquiry import DayRange, Inquiry
+    from tap_mixpanel_export.export.inquiry import Inquiry
+    from tap_mixpanel_export.timezones import DayRange
 
 LATE = "late events"
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.sync.filter_proof import EventDigest
 from tap_mixpanel_export.sync.lags import Lags
-from tap_mixpanel_export.sync.windows import from_milliseconds
-from tap_mixpanel_export.timezones import Instants, day_of
+from tap_mixpanel_export.timezones import Instants, day_of, from_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

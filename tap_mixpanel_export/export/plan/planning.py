@@ -134,7 +134,7 @@ def imagined_run(settings: ExportSettings, bookmark: Bookmark | None, quota: Quo
 def _window(planned: PlannedWindow) -> dict[str, Any]:
     window = planned.window
     return {
-        "kind": planned.kind,
+        "kind": window.kind,
         "from": window.first.isoformat(),
         "to": window.last.isoformat(),
         "queries": planned.queries,

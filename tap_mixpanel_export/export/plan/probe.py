@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.export.inquiry import Inquiry, days_to_ask
 from tap_mixpanel_export.sync.forecast import Speed, UsualDay
 from tap_mixpanel_export.sync.planner import TARGET_BYTES
-from tap_mixpanel_export.sync.windows import DAY
+from tap_mixpanel_export.timezones import DAY, DayRange
 
 if TYPE_CHECKING:
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config import ExportSettings
-    from tap_mixpanel_export.export.inquiry import DayRange
 
 # A larger day is a window of its own, however large it is.
 _MOST_BYTES = TARGET_BYTES // 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.timezones import of_milliseconds
+from tap_mixpanel_export.timezones import from_milliseconds
 from tap_mixpanel_export.xdm.dates.instants import instant, zone
 from tap_mixpanel_export.xdm.dates.parsing import date_reader, read_date
 from tap_mixpanel_export.xdm.dates.patterns import date_format
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @function("dformat", checks={1: date_format})
 def dformat(timestamp: object, format_: object) -> str:
     """Write a time, in milliseconds since 1970 in UTC, by a pattern; in UTC."""
-    return date_format(text(format_)).write(of_milliseconds(whole(timestamp)))
+    return date_format(text(format_)).write(from_milliseconds(whole(timestamp)))
 
 
 @function("format", method=True, checks={1: date_format})
