@@ -153,7 +153,12 @@ class MalformedLinesError(TransientError):
 
     def __init__(self, count: int, reasons: str) -> None:
         self.count = count
+        self.reasons = reasons
         super().__init__(f"{count} malformed line(s) ({reasons})")
+
+    def __reduce__(self) -> tuple[type[MalformedLinesError], tuple[int, str]]:
+        # A worker process finds them.
+        return type(self), (self.count, self.reasons)
 
 
 class RateLimitedError(ExportError):
@@ -186,6 +191,10 @@ class DiagnosticsError(ExportError):
 
 class ThreadError(ExportError):
     """The system starts no thread: memory or processes are limited."""
+
+
+class WorkerError(ExportError):
+    """Worker processes end again and again before their work is done."""
 
 
 class OutputError(ExportError):

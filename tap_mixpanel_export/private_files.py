@@ -30,7 +30,7 @@ _FOLDER_MODE = 0o700
 
 # Each write makes the file longer, which costs the file system more than to take the bytes: with
 # the library's 8 KiB a tenth of a run.
-_TEMPORARY_BUFFER_BYTES = 1024 * 1024
+TEMPORARY_BUFFER_BYTES = 1024 * 1024
 
 
 def open_temporary() -> BinaryIO:
@@ -42,7 +42,7 @@ def open_temporary() -> BinaryIO:
     try:
         with tempfile.TemporaryFile(buffering=0) as file:
             return io.BufferedRandom(
-                _TemporaryFile(os.dup(file.fileno()), "rb+"), _TEMPORARY_BUFFER_BYTES
+                _TemporaryFile(os.dup(file.fileno()), "rb+"), TEMPORARY_BUFFER_BYTES
             )
     except OSError as error:
         raise _no_room(error) from error

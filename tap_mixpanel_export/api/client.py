@@ -63,12 +63,14 @@ class Transfer:
         granted: Whether the service grants the export (200).
         server_time: The service's clock when it answered; None without a usable `Date` header.
         has_end: Whether a cut would be noticed.
+        is_gzipped: Whether the body is compressed.
         received: Bytes as transferred.
     """
 
     granted: bool
     server_time: datetime | None
     has_end: bool
+    is_gzipped: bool = False
     received: int = 0
 
 
@@ -89,13 +91,15 @@ class ExportClient:
         """Close the connections."""
         self._session.close()
 
-    def export(
+    def export(  # noqa: PLR0913 - what is asked for, and how it is read
         self,
         first: date,
         last: date,
         where: str | None,
         on_response: Callable[[Transfer], None],
         limit: int | None = None,
+        *,
+        unpack: bool = True,
     ) -> Generator[bytes, None, None]:
         """Ask for some days, and read the answer; twice where it could be cut unnoticed.
 
@@ -105,6 +109,8 @@ class ExportClient:
             where: Segmentation expression.
             on_response: Called when the headers are there, whatever the status.
             limit: At most so many events, any of those days. Such a sample is read once.
+            unpack: Whether what is compressed is unpacked; otherwise whoever does so has to see
+                that it is whole.
 
         Yields:
             Pieces of the text; empty ones while it is read again. It is whole only when the
@@ -116,7 +122,7 @@ class ExportClient:
             TransientError: Anything that can pass.
         """
         with self._asked(first, last, where, on_response, limit) as (response, transfer):
-            pieces = self._text(response, transfer)
+            pieces = self._text(response, transfer, unpack=unpack)
             if transfer.has_end or limit is not None:
                 yield from pieces
             else:
@@ -159,6 +165,7 @@ class ExportClient:
                 granted=response.status_code == requests.codes.ok,
                 server_time=server_time(response.headers.get("Date")),
                 has_end=_has_end(response),
+                is_gzipped=_coding(response) in _GZIPPED,
             )
             on_response(transfer)
             if not transfer.granted:
@@ -198,15 +205,18 @@ class ExportClient:
                 "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names cannot be used"
             ) from error
 
-    def _text(self, response: requests.Response, transfer: Transfer) -> Iterator[bytes]:
-        """The body, unpacked.
+    def _text(
+        self, response: requests.Response, transfer: Transfer, *, unpack: bool = True
+    ) -> Iterator[bytes]:
+        """The body, unpacked if that is wanted.
 
         Raises:
             TransientError: It is not whole, as far as the transfer tells.
         """
         coding = _coding(response)
         if coding in _GZIPPED:
-            return unpacked(self._pieces(response, transfer))
+            pieces = self._pieces(response, transfer)
+            return unpacked(pieces) if unpack else _not_empty(pieces)
         if coding in _UNPACKED:
             return self._pieces(response, transfer)
         raise IncompleteExportError(
@@ -233,6 +243,15 @@ class ExportClient:
 
 def _coding(response: requests.Response) -> str:
     return response.headers.get("Content-Encoding", "").strip().lower()
+
+
+def _not_empty(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces of a gzip stream, which has some, or is cut off."""
+    first = next(pieces, b"")
+    if not first:
+        yield from unpacked(iter(()))
+    yield first
+    yield from pieces
 
 
 def _has_end(response: requests.Response) -> bool:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_mixpanel_export.api.service_text import error_of
-from tap_mixpanel_export.errors import IncompleteExportError
+from tap_mixpanel_export.errors import IncompleteExportError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,18 +67,29 @@ def check_line(line: bytes) -> None:
         raise IncompleteExportError(_KINDS[0].words)
 
 
-def not_an_export(
-    tail: bytes, *, has_events: bool, show: Callable[[str], str]
-) -> IncompleteExportError:
-    """What is wrong with an answer that does not end with an event, or has none.
+class NotAnExportError(IncompleteExportError):
+    """The answer does not end with an event, or has none.
 
     Args:
         tail: What follows the last event, as far as `TAIL_BYTES`.
         has_events: Whether there is any event.
         show: Makes a text of the service fit to be shown.
     """
-    where = "ends, behind its events, with" if has_events else "has no event, but"
-    return IncompleteExportError(f"the answer {where} {_kind(tail, show)}")
+
+    def __init__(
+        self, tail: bytes, has_events: bool, show: Callable[[str], str] = printable
+    ) -> None:
+        self._what = tail, has_events
+        where = "ends, behind its events, with" if has_events else "has no event, but"
+        super().__init__(f"the answer {where} {_kind(tail, show)}")
+
+    def __reduce__(self) -> tuple[type[NotAnExportError], tuple[bytes, bool]]:
+        # A worker process finds it, which knows no secrets to take out of the text.
+        return NotAnExportError, self._what
+
+    def shown(self, show: Callable[[str], str]) -> NotAnExportError:
+        """The same error, its text shown in another way."""
+        return NotAnExportError(*self._what, show)
 
 
 def _kind(tail: bytes, show: Callable[[str], str]) -> str:

@@ -237,6 +237,15 @@ class DeclaredSettings(msgspec.Struct, frozen=True, kw_only=True):
             le=100,
         ),
     ] = 4
+    workers: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=64)] | None,
+        _setting(
+            "Worker processes",
+            "How many processes make records of what is downloaded, when a run has much to do: "
+            "several windows, and more than one core. 1: all in one process. Default: the cores, "
+            "4 at most.",
+        ),
+    ] = None
     max_queries_per_hour: Annotated[
         int,
         _setting(

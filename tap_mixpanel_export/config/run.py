@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,9 +13,10 @@ import msgspec
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.rate_limit import until
 from tap_mixpanel_export.config.event_choice import choice_fingerprint, choice_notice
+from tap_mixpanel_export.cores import usable_cores
 from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.event_names import EventNames
-from tap_mixpanel_export.records.records import RecordMaker
+from tap_mixpanel_export.records.form import RecordMakers
 from tap_mixpanel_export.records.survey import Survey
 from tap_mixpanel_export.report.document import RunDocument
 from tap_mixpanel_export.report.recorder import RunReport
@@ -22,15 +24,16 @@ from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.context import RunContext
 from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
+from tap_mixpanel_export.sync.reading import ReaderParts
 from tap_mixpanel_export.sync.run import ExportRun, RunOptions
-from tap_mixpanel_export.timezones import Instants
+from tap_mixpanel_export.sync.worker_process import can_start
+from tap_mixpanel_export.sync.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config.checks import ExportSettings
-    from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.form import RecordForm
     from tap_mixpanel_export.sync.windows import Bookmark, Span
 
@@ -39,6 +42,9 @@ logger = logging.getLogger("tap-mixpanel-export.run")
 # Of finished records that wait to be written, compressed: what all windows in flight may keep in
 # memory, so that most daily runs put nothing on the disk.
 _SPOOLS_BYTES = 32 * 1024 * 1024
+
+# Unless more are asked for: then the one process that writes is what the others wait for.
+_MOST_WORKERS = 4
 
 
 def prepare_run(
@@ -90,11 +96,12 @@ def make_run(
         activity.wait(seconds, cause)
         logger.info("waiting %.0f s, %s, for %s", seconds, until(seconds), cause)
 
+    parts = _parts(settings, form)
     context = RunContext(
         endpoint=endpoint,
         limiter=quota or quota_of(settings, on_wait),
         clock=server_clock.ServerClock(),
-        make_records=_record_makers(settings, form),
+        parts=parts,
         span=span,
         late_filter=LateFilter(
             span,
@@ -104,14 +111,11 @@ def make_run(
         ),
         where=settings.where,
         base_filter=EventFilter(excluded=frozenset(settings.exclude_event_names)),
-        deduplicate=settings.deduplicate,
-        diagnostics_dir=settings.diagnostics_dir,
         stop=threading.Event(),
-        make_spool=lambda: form.make_spool(_SPOOLS_BYTES // settings.max_concurrent_queries),
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
-        redaction=settings.redaction,
         activity=activity,
         survey=None if settings.report_dir is None else _survey(settings),
+        workers=_workers(settings, form, parts),
     )
     return ExportRun(
         context, _options(settings), _report(settings, context), closes_quota=quota is None
@@ -138,23 +142,26 @@ def quota_of(
     )
 
 
-def _record_makers(
-    settings: ExportSettings, form: RecordForm
-) -> Callable[[EventSelector], RecordMaker]:
-    """What gives a record maker for a filter; one for each try."""
+def _parts(settings: ExportSettings, form: RecordForm) -> ReaderParts:
+    """What responses are read with."""
+    redaction = settings.redaction
+    return ReaderParts(
+        RecordMakers(settings.event_columns, settings.zone, settings.time_in_ms, form, redaction),
+        partial(form.make_spool, _SPOOLS_BYTES // settings.max_concurrent_queries),
+        settings.deduplicate,
+        settings.diagnostics_dir,
+        redaction,
+    )
 
-    def make_records(event_filter: EventSelector) -> RecordMaker:
-        return RecordMaker(
-            settings.event_columns,
-            Instants(settings.zone, milliseconds=settings.time_in_ms),
-            selected=form.selected,
-            properties_as_text=form.properties_as_text,
-            redaction=settings.redaction,
-            event_filter=event_filter,
-            encoder=form.encoder,
-        )
 
-    return make_records
+def _workers(settings: ExportSettings, form: RecordForm, parts: ReaderParts) -> Workers | None:
+    """The run's worker processes, none of which is started yet; None when there can be none."""
+    cores, concurrency = usable_cores(), settings.max_concurrent_queries
+    most = min(cores, _MOST_WORKERS) if settings.workers is None else settings.workers
+    # Rows for Arrow are made of objects of this process.
+    if min(most, cores, concurrency) == 1 or not (form.is_text and can_start()):
+        return None
+    return Workers(parts, most, concurrency)
 
 
 def _survey(settings: ExportSettings) -> Survey:

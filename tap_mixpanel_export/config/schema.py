@@ -27,10 +27,11 @@ def json_schema() -> dict[str, Any]:
 
 def _property(schema: dict[str, Any]) -> dict[str, Any]:
     """Write a setting as the SDK does: any may be null, which is not set."""
-    (kind, *_) = [
-        one["type"] for one in schema.pop("anyOf", [schema]) if one.get("type", "null") != "null"
-    ] or ["string"]
-    schema["type"] = [kind, "null"]
+    ways = schema.pop("anyOf", [schema])
+    # The bounds of what may be left out stand there.
+    own = next((one for one in ways if one.get("type", "null") != "null"), {"type": "string"})
+    schema |= own
+    schema["type"] = [own["type"], "null"]
     if schema.get("default") in (None, ()):
         del schema["default"]
     if "enum" in schema:

@@ -34,6 +34,14 @@ class EventNames:
         self._unseen = set(names)
         self._spellings: set[bytes] = set()
 
+    def __reduce__(self) -> tuple[type[EventNames], tuple[list[str]]]:
+        # For a worker process, which tells what is left of them.
+        return EventNames, (self.unseen,)
+
+    def keep(self, unseen: Iterable[str]) -> None:
+        """Take which of the names somebody else has not seen either."""
+        self._unseen.intersection_update(unseen)
+
     def look(self, block: bytes) -> None:
         """Take some lines of a response. When all names were seen, this costs nothing."""
         if not self._unseen:

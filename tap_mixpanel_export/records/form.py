@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.timezones import Instants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
 
+    from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.json_encoder import Encoder
+    from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.records.spool import WindowSpool
+    from tap_mixpanel_export.xdm.mapping.columns import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,11 @@ class RecordForm:
     encoder: Encoder | None = None
     properties_as_text: bool = False
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is JSON text: then another process may make it."""
+        return self.encoder is None
+
 
 def text_form(
     selected: frozenset[str], *, properties_as_text: bool, gzip_level: int | None = None
@@ -42,8 +54,35 @@ def text_form(
         properties_as_text: Whether the column `properties` is JSON text.
         gzip_level: How finished records are kept, see `Spool`.
     """
-    return RecordForm(
-        selected,
-        lambda memory_bytes: Spool(gzip_level, memory_bytes),
-        properties_as_text=properties_as_text,
-    )
+    return RecordForm(selected, partial(Spool, gzip_level), properties_as_text=properties_as_text)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMakers:
+    """Gives record makers for the responses of a run, one for each try.
+
+    Attributes:
+        columns: The mapped columns.
+        zone: The project's.
+        time_in_ms: Whether `time` is in milliseconds.
+        form: Of the records.
+        redaction: Hides properties; None when nothing is hidden.
+    """
+
+    columns: tuple[Column, ...]
+    zone: tzinfo
+    time_in_ms: bool
+    form: RecordForm
+    redaction: Redaction | None = None
+
+    def __call__(self, event_filter: EventSelector) -> RecordMaker:
+        """A record maker for the events that a filter lets pass."""
+        return RecordMaker(
+            self.columns,
+            Instants(self.zone, milliseconds=self.time_in_ms),
+            selected=self.form.selected,
+            properties_as_text=self.form.properties_as_text,
+            redaction=self.redaction,
+            event_filter=event_filter,
+            encoder=self.form.encoder,
+        )

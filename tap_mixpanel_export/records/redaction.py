@@ -60,13 +60,28 @@ class Redaction:
         named: Mapping[str, Iterable[Path]] | None = None,
     ) -> None:
         self._named = dict(named or {})
-        self._hashed = frozenset(hashed)
-        self._salted = sha256(salt)
+        self._removed, self._hashed = frozenset(removed), frozenset(hashed)
+        self._salt, self._salted = salt, sha256(salt)
         self._rules: dict[str, _Rule] = {}
-        for path in removed:
+        for path in self._removed:
             self._rule_of(path).is_removed = True
         for path in self._hashed:
             self._rule_of(path).is_hashed = True
+
+    def __reduce__(self) -> tuple[type[Redaction], tuple[object, ...]]:
+        # For a worker process, which tells what it has met.
+        return Redaction, (self._removed, self._hashed, self._salt, self._named)
+
+    @property
+    def met(self) -> frozenset[Path]:
+        """Paths of what was found in an event."""
+        paths = self._removed | self._hashed
+        return frozenset(path for path in paths if self._rule_of(path).is_met)
+
+    def note_met(self, paths: Iterable[Path]) -> None:
+        """Take what somebody else has found."""
+        for path in paths:
+            self._rule_of(path).is_met = True
 
     @property
     def names(self) -> frozenset[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from operator import sub
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.api.incomplete import TAIL_BYTES, check_line, not_an_export
-from tap_mixpanel_export.errors import MalformedLinesError, printable
+from tap_mixpanel_export.api.incomplete import TAIL_BYTES, NotAnExportError, check_line
+from tap_mixpanel_export.errors import MalformedLinesError
 from tap_mixpanel_export.kept_aside import counted, percent_of
 from tap_mixpanel_export.records.duplicates import Duplicates
 from tap_mixpanel_export.records.event_filter import Skip
@@ -18,7 +18,7 @@ from tap_mixpanel_export.records.parsing import Malformed, NotAnEventError
 from tap_mixpanel_export.records.survey import DayTally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from typing_extensions import Self
 
@@ -99,7 +99,6 @@ class Response:
         deduplicate: Whether repeats are dropped.
         done: Events up to this instant, in milliseconds, are late ones; None when none is.
         may_be_malformed: Whether malformed lines are accepted.
-        show: Makes a text of the service fit to be shown.
         names: Looks for the events that were asked for by name; None when none were.
         tally: Counts names and days, for a report; None without one.
     """
@@ -113,7 +112,6 @@ class Response:
         deduplicate: bool,
         done: int | None,
         may_be_malformed: bool,
-        show: Callable[[str], str] = printable,
         names: EventNames | None = None,
         tally: WindowTally | None = None,
     ) -> None:
@@ -126,7 +124,6 @@ class Response:
         if tally is not None:
             self._by_day = tally.by_day
         self._may_be_malformed = may_be_malformed
-        self._show = show
         self._names = names
         self._tally = tally
         self._broken: bytes | None = None
@@ -204,14 +201,14 @@ class Response:
         """Check what can be checked only at the end.
 
         Raises:
-            IncompleteExportError: The last line is no event, or there is none at all.
+            NotAnExportError: The last line is no event, or there is none at all.
             MalformedLinesError: There are malformed lines, and they are not accepted.
         """
         counts = self.counts
         if self._broken is not None:
             # One that cannot be used, without a time say, ends a response as well as others do.
             if self._reason not in _WHOLE:
-                raise not_an_export(bytes(self._tail), has_events=counts.lines > 0, show=self._show)
+                raise NotAnExportError(bytes(self._tail), has_events=counts.lines > 0)
             self._malformed.add_line(self._broken, self._reason)
         counts.malformed = self._malformed.count
         counts.malformed_reasons = self._malformed.reasons

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 from array import array
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from isal import igzip_lib
 from lz4 import block as lz4
 
-from tap_mixpanel_export.private_files import open_temporary
+from tap_mixpanel_export.private_files import TEMPORARY_BUFFER_BYTES, open_temporary
 from tap_mixpanel_export.records.lines import whole_lines
 
 if TYPE_CHECKING:
@@ -71,6 +73,25 @@ class Records:
     def lines(self) -> list[bytes]:
         """The same without line ends."""
         return whole_lines(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolContents:
+    """What another process needs to read a spool, besides its file.
+
+    Attributes:
+        gzip_level: See `Spool`.
+        blocks: Of each block the records, and the bytes as text and in the file.
+        dropped: A bit for each record that is left out.
+        count: Records, those included.
+        memory: What would be in the file; None when it is there.
+    """
+
+    gzip_level: int | None
+    blocks: tuple[array[int], array[int], array[int]]
+    dropped: bytearray
+    count: int
+    memory: bytes | None
 
 
 class TemporarySpool:
@@ -182,11 +203,49 @@ class Spool(TemporarySpool):
             ]:
                 yield Records(len(lines), b"\n".join((*lines, b"")))
 
+    def hand_over(self) -> tuple[SpoolContents, int | None]:
+        """What another process needs to read this spool, and the descriptor of its file, if any.
+
+        Raises:
+            OutputError: The file cannot be written to its end.
+        """
+        memory = self._file.getvalue() if isinstance(self._file, io.BytesIO) else None
+        self._file.flush()
+        contents = SpoolContents(
+            self._gzip_level,
+            (self._counts, self._lengths, self._sizes),
+            self._dropped,
+            self.count,
+            memory,
+        )
+        return contents, None if memory is not None else self._file.fileno()
+
     def _unpacked(self, count: int, length: int, packed: bytes) -> Records:
         if self._gzip_level is not None:
             return Records(count, member=packed)
         text: bytes = lz4.decompress(packed, uncompressed_size=length)
         return Records(count, text)
+
+
+class ReceivedSpool(Spool):
+    """The spool of another process, to be read.
+
+    Args:
+        contents: What it has told.
+        descriptor: Of the file, which is closed with the spool; None without one.
+    """
+
+    def __init__(self, contents: SpoolContents, descriptor: int | None) -> None:
+        TemporarySpool.__init__(
+            self,
+            io.BytesIO(contents.memory or b"")
+            if descriptor is None
+            else os.fdopen(descriptor, "rb", TEMPORARY_BUFFER_BYTES),
+        )
+        self._memory_bytes = self._bytes = 0
+        self._gzip_level = contents.gzip_level
+        self._counts, self._lengths, self._sizes = contents.blocks
+        self._dropped, self.count = contents.dropped, contents.count
 
 
 def pack_member(text: bytes, level: int) -> bytes:

@@ -116,6 +116,10 @@ class DayTally:
             late = self._records[day << 1 | 1]
             yield day, self._records[day << 1] + late, late
 
+    def __reduce__(self) -> tuple[Callable[..., DayTally], tuple[Counter[int]]]:
+        # From a worker process, when all is counted.
+        return _days_counted, (self._records,)
+
     def _code(self, instant: int) -> int:
         is_late = self._done is not None and instant <= self._done
         return instant // _DAY_MS << 1 | is_late
@@ -137,9 +141,25 @@ class WindowTally:
         self.look = look
         """Samples the events of a block."""
 
+    def __reduce__(self) -> tuple[Callable[..., WindowTally], tuple[BoundedCounts, DayTally]]:
+        # From a worker process, when all is counted.
+        return _counted, (self.names, self.by_day)
+
     def of_names(self, event_filter: EventSelector) -> EventSelector:
         """The same filter, which has the names counted that it meets."""
         return _NamesCounted(event_filter, self.names)
+
+
+def _days_counted(records: Counter[int]) -> DayTally:
+    by_day = DayTally(None)
+    by_day._records = records  # noqa: SLF001 - its own function, which pickle can name
+    return by_day
+
+
+def _counted(names: BoundedCounts, by_day: DayTally) -> WindowTally:
+    tally = WindowTally(None, lambda _: None)
+    tally.names, tally.by_day = names, by_day
+    return tally
 
 
 class _NamesCounted:
@@ -170,17 +190,29 @@ class Survey:
 
     Args:
         mapped: Properties that have a column, or are not to be told of.
+        before: How many events others have looked at.
     """
 
-    def __init__(self, mapped: Iterable[str]) -> None:
+    def __init__(self, mapped: Iterable[str], before: int = 0) -> None:
         self.unmapped = BoundedCounts(MOST_NAMES)
         """Sampled events that have a property without a column, by its name."""
         self.sampled = 0
         """How many events were looked at."""
+        self._before = before
         self._mapped = frozenset(mapped)
         self._bytes = 0
         self._lock = threading.Lock()
         self._decode = msgspec.json.Decoder(_Line).decode
+
+    def __reduce__(self) -> tuple[type[Survey], tuple[frozenset[str], int]]:
+        # For a worker process, which tells what it has found.
+        return Survey, (self._mapped, self._before + self.sampled)
+
+    def add(self, sampled: int, unmapped: BoundedCounts) -> None:
+        """Take what was found elsewhere."""
+        with self._lock:
+            self.sampled += sampled
+            self.unmapped.add_all(unmapped)
 
     def start_window(self, done: int | None) -> WindowTally:
         """What counts the events of a response.
@@ -193,7 +225,7 @@ class Survey:
     def take(self, block: bytes) -> None:
         """Look at some events of a block of whole lines."""
         with self._lock:
-            wanted = _FIRST_EVENTS - self.sampled
+            wanted = _FIRST_EVENTS - self._before - self.sampled
             self._bytes += len(block)
             if wanted > 0:
                 for line in block.split(b"\n", wanted)[:wanted]:

@@ -8,30 +8,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.records.event_filter import EventFilter
-from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.observed import SeenLate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
     from datetime import date, datetime
-    from pathlib import Path
 
     from tap_mixpanel_export.api.client import Transfer
     from tap_mixpanel_export.api.connection import Endpoint
     from tap_mixpanel_export.api.quota import Quota
-    from tap_mixpanel_export.records.event_filter import EventSelector
     from tap_mixpanel_export.records.event_names import EventNames
-    from tap_mixpanel_export.records.records import RecordMaker
-    from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.records.response import Counts
     from tap_mixpanel_export.records.spool import WindowSpool
     from tap_mixpanel_export.records.survey import Survey, WindowTally
     from tap_mixpanel_export.sync.late_filter import LateFilter
+    from tap_mixpanel_export.sync.reading import ReaderParts
     from tap_mixpanel_export.sync.server_clock import ServerClock
     from tap_mixpanel_export.sync.windows import Bookmark, Span, Window
+    from tap_mixpanel_export.sync.workers import Workers
+
+
+class StoppedError(Exception):
+    """The run is ending; not a failure."""
 
 
 @dataclass(slots=True)
@@ -67,40 +67,34 @@ class RunContext:
         endpoint: Where and as whom to ask.
         limiter: The project's quota.
         clock: Learns the service's time.
-        make_records: Gives a record maker for a filter; one for each try.
+        parts: What responses are read with.
         span: What the run is asked for.
         late_filter: The service's filter for late events.
         where: The user's expression.
-        deduplicate: Whether repeats within a window are dropped.
-        diagnostics_dir: Where malformed lines are kept.
         stop: Set when the run ends early.
         base_filter: Events that are not written whatever the window.
-        make_spool: Gives what keeps the records of a window until it is verified.
         event_names: Looks for the events that were asked for by name.
-        redaction: Hides properties; None when nothing is hidden.
         granted: Done when the service has granted a first export.
         activity: Is told what the run is doing.
         survey: Looks at what is read, for a report; None without one.
+        workers: Processes that read responses; None when this one does it all.
         queries: Requests sent, failed tries included.
     """
 
     endpoint: Endpoint
     limiter: Quota
     clock: ServerClock
-    make_records: Callable[[EventSelector], RecordMaker]
+    parts: ReaderParts
     span: Span
     late_filter: LateFilter
     where: str | None
-    deduplicate: bool
-    diagnostics_dir: Path | None
     stop: threading.Event
     base_filter: EventFilter = field(default_factory=EventFilter)
-    make_spool: Callable[[], WindowSpool] = Spool
     event_names: EventNames | None = None
-    redaction: Redaction | None = None
     granted: Future[None] = field(default_factory=Future)
     activity: Activity = field(default_factory=Activity)
     survey: Survey | None = None
+    workers: Workers | None = None
     queries: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import backoff
 
 from tap_mixpanel_export.api.client import ExportClient
+from tap_mixpanel_export.api.incomplete import NotAnExportError
 from tap_mixpanel_export.api.rate_limit import check_pause, until
 from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped
 from tap_mixpanel_export.errors import (
@@ -19,17 +20,18 @@ from tap_mixpanel_export.errors import (
     TransientError,
     WideQueryError,
     WindowError,
+    WorkerError,
 )
 from tap_mixpanel_export.records.lines import blocks_of_lines
-from tap_mixpanel_export.records.malformed import MalformedLines
-from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import WindowState
-from tap_mixpanel_export.sync.context import FinishedWindow
+from tap_mixpanel_export.sync.context import FinishedWindow, StoppedError
 from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError, Question
 from tap_mixpanel_export.sync.observed import Observed
+from tap_mixpanel_export.sync.reading import ReadingTask, read_response, text_of
 from tap_mixpanel_export.sync.windows import Purpose, filter_of, late_clause
+from tap_mixpanel_export.sync.workers import MOST_LOST, WorkerLostError
 from tap_mixpanel_export.timezones import to_milliseconds
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.records.response import Counts
     from tap_mixpanel_export.sync.context import RunContext
     from tap_mixpanel_export.sync.filter_proof import EventDigest
+    from tap_mixpanel_export.sync.reading import ReadResponse
     from tap_mixpanel_export.sync.windows import Window
 
 logger = logging.getLogger("tap-mixpanel-export.download")
@@ -55,10 +58,6 @@ _TRIES_OF_SWEEP = 2
 
 # The longest wait before a try, and after a 429 that does not say how long to wait.
 _LONGEST_WAIT_SECONDS = 60
-
-
-class StoppedError(Exception):
-    """The run is ending; not a failure."""
 
 
 class Downloader:
@@ -85,6 +84,7 @@ class Downloader:
             WideQueryError: It has more days than the service takes.
             DiagnosticsError: Malformed lines came twice, and there is no place to keep them.
             FilterNotTrustedError: The window is to be asked for without the filter.
+            WorkerError: Worker processes are lost again and again.
             StoppedError: The run is ending.
         """
         activity = self._context.activity
@@ -177,6 +177,8 @@ class Downloader:
                 logger.warning("%s: %s; trying once more", window, error)
                 keep_malformed = True
                 self._context.activity.try_again()
+            except WorkerLostError as error:
+                self._note_lost(window, error)
             except TransientError as error:
                 if tries == most:
                     raise WindowError(_failure(window, tries, error)) from error
@@ -185,6 +187,20 @@ class Downloader:
                 self._sleep(wait)
                 self._context.activity.try_again()
                 tries += 1
+
+    def _note_lost(self, window: Window, error: WorkerLostError) -> None:
+        """Take that a worker process has ended; the download is no worse for it, but gone."""
+        if error.times > MOST_LOST:
+            raise WorkerError(
+                f"could not download {window}: a worker process {error}, and "
+                f"{error.times - 1} before it. Nothing of these days was written; the next run "
+                "asks for them again. The system ends processes when memory is short: allow more, "
+                "or set workers to 1"
+            ) from None
+        logger.warning(
+            "%s: a worker process %s; downloading these days again, with another one", window, error
+        )
+        self._context.activity.try_again()
 
     def _outwait_limits(self, window: Window, read: Callable[[], _Result]) -> _Result:
         """Ask, and wait and ask again as often as the quota is used up."""
@@ -223,10 +239,10 @@ class Downloader:
         clause = late_clause(question.bound_ms)
         return clause if where is None else f"({where}) and ({clause})"
 
-    def _blocks(
+    def _pieces(
         self, window: Window, where: str | None, transfers: list[Transfer]
     ) -> Generator[bytes, None, None]:
-        """Ask for a window once, and read the response in blocks of whole lines.
+        """Ask for a window once, and read the response as it is transferred.
 
         Args:
             window: The days.
@@ -244,18 +260,22 @@ class Downloader:
                 raise FilterNotTrustedError
 
         # Closed here: an error's traceback would keep the connection open with the generator.
-        export = closing(self._client.export(window.first, window.last, where, on_response))
+        export = closing(
+            self._client.export(window.first, window.last, where, on_response, unpack=False)
+        )
         with export as pieces:
-            yield from blocks_of_lines(_until_stopped(pieces, context.stop))
+            yield from _until_stopped(pieces, context.stop)
 
     def _read_digest(self, window: Window) -> EventDigest:
         """The filtered response of a day, for comparison only."""
         late_filter, clock = self._context.late_filter, self._context.clock
         digest: EventDigest | None = None
         where = self._where(Question(late_filter.trial_ms(window)))
-        for block in self._blocks(window, where, []):
-            digest = digest or late_filter.start_digest(window, clock.first)
-            digest.take(block)
+        transfers: list[Transfer] = []
+        with closing(self._pieces(window, where, transfers)) as pieces:
+            for block in blocks_of_lines(text_of(pieces, lambda: transfers[0].is_gzipped)):
+                digest = digest or late_filter.start_digest(window, clock.first)
+                digest.take(block)
         return digest or late_filter.start_digest(window, clock.first)
 
     def _read(
@@ -275,49 +295,54 @@ class Downloader:
             digest: Takes the lines, too.
         """
         context = self._context
-        observed = self._observe(window, question)
+        task = ReadingTask(
+            first=window.first,
+            last=window.last,
+            observed=self._observe(window, question),
+            done=self._late_until(window),
+            keep_malformed=keep_malformed,
+            digest=digest,
+            names=context.event_names,
+            survey=context.survey,
+        )
         where = self._where(question)
         transfers: list[Transfer] = []
-        done = self._late_until(window)
-        tally = None if context.survey is None else context.survey.start_window(done)
         with ExitStack() as on_error:
-            spool = on_error.enter_context(context.make_spool())
-            response = Response(
-                make=context.make_records(tally.of_names(observed) if tally else observed),
-                spool=spool,
-                malformed=MalformedLines(
-                    context.diagnostics_dir if keep_malformed else None, window.first, window.last
-                ),
-                deduplicate=context.deduplicate,
-                done=done,
-                may_be_malformed=keep_malformed,
-                show=context.endpoint.redactor(where).show,
-                names=context.event_names,
-                tally=tally,
-            )
-            with response, closing(self._blocks(window, where, transfers)) as blocks:
-                for block in blocks:
-                    if digest is not None:
-                        digest.take(block)
-                    response.take(block)
-                response.finish()
-                self._check_place(window, response.counts)
+            try:
+                with closing(self._pieces(window, where, transfers)) as pieces:
+                    read = self._read_response(task, pieces, transfers)
+            except NotAnExportError as error:
+                raise error.shown(context.endpoint.redactor(where).show) from None
+            on_error.enter_context(read.spool)
+            self._check_place(window, read.counts)
+            observed = read.observed
             if question is not None:
                 context.late_filter.check_answer(window, question, observed)
             on_error.pop_all()
-        response.counts.received = transfers[0].received
+        read.counts.received = transfers[0].received
         if question is None:
             context.clock.note_stamp(observed.newest_ms)
             context.late_filter.check_disputed(observed.found, context.clock.first)
         return FinishedWindow(
             window,
-            spool,
-            response.counts,
+            read.spool,
+            read.counts,
             observed.seen(),
             observed.lags,
             observed.seen_late,
-            tally,
+            read.tally,
         )
+
+    def _read_response(
+        self, task: ReadingTask, pieces: Iterator[bytes], transfers: list[Transfer]
+    ) -> ReadResponse:
+        """Read a response here, or have a worker process do so."""
+        context = self._context
+        if context.workers is not None:
+            worker, pieces = context.workers.lend(pieces)
+            if worker is not None:
+                return worker.read(task, pieces, is_gzipped=transfers[0].is_gzipped)
+        return read_response(context.parts, task, text_of(pieces, lambda: transfers[0].is_gzipped))
 
     def _observe(self, window: Window, question: Question | None) -> Observed:
         """What chooses the events of a window, and looks on."""
@@ -342,7 +367,7 @@ class Downloader:
         return to_milliseconds(bookmark.done)
 
     def _check_place(self, window: Window, counts: Counts) -> None:
-        if counts.malformed and self._context.diagnostics_dir is None:
+        if counts.malformed and self._context.parts.diagnostics_dir is None:
             raise DiagnosticsError(
                 f"{counts.malformed} malformed line(s) of {counts.lines + counts.malformed} in "
                 f"{window}, twice ({counts.why_malformed}); nothing of these days was "

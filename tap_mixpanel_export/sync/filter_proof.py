@@ -47,6 +47,14 @@ class EventDigest:
     total: int = field(default=0, repr=False)
     is_readable: bool = True
 
+    def add(self, other: EventDigest) -> None:
+        """Take what another one of the same bounds has of the same answer."""
+        self.past += other.past
+        self.unstamped += other.unstamped
+        self.others += other.others
+        self.total = (self.total + other.total) % _SIZE
+        self.is_readable = self.is_readable and other.is_readable
+
     def take(self, block: bytes) -> None:
         """Take some whole lines; the last one may lack its end."""
         for line in whole_lines(block):

@@ -161,6 +161,9 @@ class ExportRun:
             self._log_plan()
             on_error.enter_context(self._progress)
             on_error.enter_context(closing(self._downloads))
+            if self._context.workers is not None:
+                # Before the downloads, which may wait for them.
+                on_error.enter_context(closing(self._context.workers))
             self._open = on_error.pop_all()
         return self
 
@@ -238,7 +241,7 @@ class ExportRun:
             "%s: %d malformed line(s) kept in %s (%s)",
             finished.window,
             finished.counts.malformed,
-            self._context.diagnostics_dir,
+            self._context.parts.diagnostics_dir,
             finished.counts.why_malformed,
         )
         # A window of its own, too: late in a long run it would be lost in what was well before.
@@ -247,7 +250,7 @@ class ExportRun:
                 f"{finished.counts.malformed} malformed lines of {finished.window} are {own:.1f} % "
                 f"of these days', {so_far:.1f} % of the run's so far; error_threshold_percent "
                 f"allows {threshold:g} %. They are kept in "
-                f"{self._context.diagnostics_dir}. Nothing of {finished.window} was written"
+                f"{self._context.parts.diagnostics_dir}. Nothing of {finished.window} was written"
             )
 
     def _log_summary(self) -> None:
@@ -276,7 +279,7 @@ class ExportRun:
         # Later runs look for what is new: most names do not occur there.
         if names is not None and is_first and (text := names.warning()):
             logger.warning("%s", text)
-        redaction = self._context.redaction
+        redaction = self._context.parts.redaction
         if redaction is not None and is_first and summary.records and (text := redaction.warning()):
             logger.warning("%s", text)
         for column, count in sorted(summary.counts.conversion_warnings.items()):

@@ -277,6 +277,8 @@ class Scheduler:
 
     def _submit(self, pool: Downloads, window: Window) -> None:
         self._in_flight.append((window, pool.submit(window)))
+        if self._context.workers is not None:
+            self._context.workers.windows_left = self.windows_left
 
     def _sweeps(self, pool: Downloads) -> Iterator[FinishedWindow]:
         """Ask older days for late events, as many as are due.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_mixpanel_export.api.incomplete import TAIL_BYTES, check_line, not_an_export
+from tap_mixpanel_export.api.incomplete import TAIL_BYTES, NotAnExportError, check_line
 from tap_mixpanel_export.errors import IncompleteExportError, printable
 
 
@@ -55,7 +55,7 @@ KINDS = {
 @pytest.mark.parametrize("text", KINDS, ids=range(len(KINDS)))
 @pytest.mark.parametrize("has_events", [True, False])
 def test_what_came_in_place_of_events_is_told_by_its_kind(text, has_events):
-    error = str(not_an_export(text, has_events=has_events, show=printable))
+    error = str(NotAnExportError(text, has_events, printable))
     assert KINDS[text] in error
     assert error.isprintable()
     assert "a@b" not in error
@@ -63,7 +63,7 @@ def test_what_came_in_place_of_events_is_told_by_its_kind(text, has_events):
 
 
 def test_the_services_text_is_shown_by_what_takes_secrets_out():
-    error = not_an_export(
+    error = NotAnExportError(
         b'{"error": "secret"}', has_events=False, show=lambda text: text.replace("secret", "***")
     )
     assert str(error).endswith("an error of the service: ***")
