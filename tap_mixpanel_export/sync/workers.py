@@ -33,8 +33,8 @@ _AHEAD_OF_ALL_BYTES = 16 * 1024 * 1024
 MOST_LOST = 3
 """So many worker processes may be lost in a run; whatever kills the next one would kill others."""
 
-# An idle one ends at once, one at work when it has done what it is at. A run that is told to end may
-# have 2 s in all (`termination`).
+# An idle one ends at once, one at work when it has done what it is at. A run that is told to end
+# may have 2 s in all (`termination`).
 _PATIENCE_SECONDS = 1.0
 
 
