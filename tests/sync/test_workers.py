@@ -20,6 +20,10 @@ FAULTS = {
     **HARMLESS,
     **{name: fault for name, (fault, _, _) in ENDING.items()},
 }
+# How often it is tried, or what the system says of it, depends on how busy the machine is.
+UNSTEADY = {"refused", "reset", "reset in the body", "reset before the body"}
+# What is another one in each run.
+OWN = re.compile(r'"durationSeconds":[\d.]+|waiting [\d.]+ s|\d{4}-\d\d-\d\d \d\d:\d\d|\d\d:\d\d')
 
 
 @pytest.fixture
@@ -35,20 +39,18 @@ def outcome(caplog):
         # The time is that of this machine.
         output = re.sub(rb'"time_extracted":"[^"]*"', b"", got.output)
         said = [r.getMessage() for r in caplog.records if r.name.startswith("tap-mixpanel-export.")]
-        told = [
-            re.sub(rf'"durationSeconds":[\d.]+|\b{port}\b', "", text)
-            for text in (str(got.error), *said)
-        ]
+        told = [OWN.sub("", text.replace(port, "PORT")) for text in (str(got.error), *said)]
         asked = [(r.from_date, r.to_date, r.where is not None) for r in sandbox.requests]
         return output, type(got.error), told, asked
 
     return run_once
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_worker_makes_the_same_of_every_fault(outcome, fault):
-    fault = on_day(fault, WINDOWS["middle"])
-    assert outcome(fault, by=read_by_workers()) == outcome(fault)
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_worker_makes_the_same_of_every_fault(outcome, name):
+    fault = on_day(FAULTS[name], WINDOWS["middle"])
+    compared = 2 if name in UNSTEADY else None
+    assert outcome(fault, by=read_by_workers())[:compared] == outcome(fault)[:compared]
 
 
 @pytest.mark.slow
