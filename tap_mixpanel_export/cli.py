@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_mixpanel_export.errors import ExportError, OutputError, printable
-from tap_mixpanel_export.json_files import read_json
+from tap_mixpanel_export.json_files import read_json_object
 from tap_mixpanel_export.stdout import replace_stdout
 from tap_mixpanel_export.termination import end_at_once, end_in_order, is_ending
 
@@ -161,11 +161,7 @@ def _discard_stdout() -> None:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Refuse an option with an empty value: that of a shell variable that is not set.
-
-    Raises:
-        ExportError: There is such an option.
-    """
+    """Refuse an option with an empty value: that of a shell variable that is not set."""
     # What follows are another command's.
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     for before, argument in zip(["", *own], own, strict=False):
@@ -177,11 +173,7 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 
 def _check_log_level(plugin: str) -> None:
-    """Refuse a log level that is none; the SDK ends with a traceback on it.
-
-    Raises:
-        ExportError: There is no such level.
-    """
+    """Refuse a log level that is none; the SDK ends with a traceback on it."""
     for variable in (f"{plugin.upper().replace('-', '_')}_LOGLEVEL", "LOGLEVEL"):
         level = os.environ.get(variable, "").upper()
         if level and not isinstance(logging.getLevelName(level), int):
@@ -192,11 +184,7 @@ def _check_log_level(plugin: str) -> None:
 
 
 def _check_files(arguments: list[str]) -> None:
-    """Refuse files that are not JSON objects; the SDK ends with a traceback on them.
-
-    Raises:
-        ExportError: There is such a file.
-    """
+    """Refuse files that are not JSON objects; the SDK ends with a traceback on them."""
     # Click refuses an option without a value.
     for argument, following in zip(arguments, (*arguments[1:], "-"), strict=False):
         option, equals, value = argument.partition("=")
@@ -204,8 +192,4 @@ def _check_files(arguments: list[str]) -> None:
         # ENV stands for the environment, - for stdin; a pipe can be read only once.
         if option not in _FILES or str(path) in {"ENV", "-"} or path.is_fifo():
             continue
-        content = read_json(option, path)
-        # Airbyte's state is a list of objects.
-        parts = content if option == "--state" and isinstance(content, list) else [content]
-        if not all(isinstance(part, dict) for part in parts):
-            raise ExportError(f"{option} {path} is JSON, but not an object")
+        read_json_object(option, path)

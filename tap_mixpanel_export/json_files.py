@@ -15,16 +15,8 @@ _STATE_HINTS = {
 }
 
 
-def read_json_object(option: str, path: Path | str) -> dict[str, Any]:
-    """Read a file that holds a JSON object, see `read_json`."""
-    content = read_json(option, path)
-    if not isinstance(content, dict):
-        raise ExportError(f"{option} {path} is JSON, but not an object")
-    return content
-
-
-def read_json(option: str, path: Path | str) -> Any:
-    """Read a file that holds JSON.
+def read_json_object(option: str, path: Path | str) -> Any:
+    """Read a file that holds a JSON object; a state of Airbyte is a list of them.
 
     Args:
         option: What names it, for messages.
@@ -34,7 +26,7 @@ def read_json(option: str, path: Path | str) -> Any:
         ExportError: It cannot be read, or does not.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ExportError(f"{option} {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -46,3 +38,7 @@ def read_json(option: str, path: Path | str) -> Any:
             f"{option} {path} is not JSON: {error.msg} "
             f"(line {error.lineno}, column {error.colno}){hint}"
         ) from error
+    parts = content if option == "--state" and isinstance(content, list) else [content]
+    if not all(isinstance(part, dict) for part in parts):
+        raise ExportError(f"{option} {path} is JSON, but not an object")
+    return content

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import os
+import re
+import sys
 from contextlib import redirect_stdout
 from datetime import datetime, timedelta, timezone
 from unittest import mock
@@ -339,6 +341,29 @@ def test_a_log_level_that_is_none_is_a_sentence(tmp_path, monkeypatch):
 def test_dates_are_read_as_people_write_them(text, instant):
     found, _ = read_instant(text, ZoneInfo("America/Los_Angeles"), is_end=False)
     assert found.isoformat() == f"{instant}:00+00:00"
+
+
+# Months, days and minutes that do not exist are among them.
+USUAL_DATES = re.compile(
+    r"(20[0-3]|\d{3})\d-[01]\d-[0-3]\d"
+    r"(T(0\d|1\d|2[0-3]):[0-6]\d(:[0-6]\d)?(Z|[+-](0\d|1\d|2[0-3]):[0-6]\d)?)?",
+    re.ASCII,
+)
+
+
+@given(st.from_regex(USUAL_DATES, fullmatch=True))
+@settings(max_examples=100, deadline=None)
+def test_the_usual_forms_are_read_without_pendulum_as_pendulum_reads_them(text):
+    def read():
+        try:
+            return read_instant(text, ZoneInfo("America/Los_Angeles"), is_end=True)
+        except ValueError:
+            return None
+
+    with mock.patch.dict(sys.modules, pendulum=None):
+        found = read()
+    with mock.patch("tap_mixpanel_export.config.dates._USUAL", re.compile(r"(?!)")):
+        assert found == read()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class RunDocument:
             return
         self._names.add_all(tally.names)
         for number, count, late in tally.by_day.days():
-            name = _day_name(number)
+            name = str((EPOCH + DAY * number).date())
             self._days.add({name: count} if count else {})
             self._late.add({name: late} if late else {})
 
@@ -180,7 +180,3 @@ def _most_frequent(summary: RunSummary) -> dict[str, str]:
     for (column, kind), _ in summary.counts.conversion_kinds.most_common():
         kinds.setdefault(column, kind)
     return dict(sorted(kinds.items()))
-
-
-def _day_name(number: int) -> str:
-    return str((EPOCH + DAY * number).date())

@@ -78,8 +78,6 @@ _NO_CREDENTIALS = {
 }
 _NO_PROJECT = 1
 
-_WHOLE_NUMBERS = ("partition_days", "splits_per_day", "watermark_interval", "max_days_per_trigger")
-
 
 @dataclass(frozen=True)
 class SparkOptions:
@@ -221,8 +219,8 @@ def read_options(options: Mapping[str, str]) -> SparkOptions:
     own = {name: values.pop(name) for name in OWN_OPTIONS if name in values}
     problems += [
         f"{name} is no whole number from 1 on"
-        for name in _WHOLE_NUMBERS
-        if name in own and not (isinstance(own[name], int) and own[name] > 0)
+        for name, value in own.items()
+        if "minimum" in OWN_OPTIONS[name] and not (isinstance(value, int) and value > 0)
     ]
     if not isinstance(own.get("filter_pushdown", False), bool):
         problems.append("filter_pushdown is neither true nor false")

@@ -73,6 +73,19 @@ def refuse(sandbox):
 
 
 @pytest.mark.slow
+def test_a_state_of_airbyte_is_gone_on_from(config, tmp_path) -> None:
+    """It is a list, which the tap takes, too."""
+    state, target = tmp_path / "state.json", tmp_path / "events.parquet"
+    stream = {"stream_descriptor": {"name": "export"}, "stream_state": {"time": f"{BAD_DAY}"}}
+    state.write_text(json.dumps([{"type": "STREAM", "stream": stream}]))
+    read(config, target, "--state", str(state))
+    days = {at.date() for at in pq.read_table(target)["timestamp"].to_pylist()}
+    assert days
+    assert min(days) < BAD_DAY
+    assert json.loads(state.read_text())["bookmarks"]["events"]["processed_before"]
+
+
+@pytest.mark.slow
 def test_a_file_is_there_when_it_is_complete(sandbox, config, tmp_path) -> None:
     target = tmp_path / "events.parquet"
     refuse(sandbox)

@@ -18,7 +18,7 @@ from tap_mixpanel_export.export.given import bookmark_of, read_settings
 from tap_mixpanel_export.export.plan.planning import make_plan
 from tap_mixpanel_export.export.plan.probe import probe
 from tap_mixpanel_export.export.plan.table import plan_text
-from tap_mixpanel_export.json_files import read_json
+from tap_mixpanel_export.json_files import read_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +106,8 @@ def plan(configs: tuple[str, ...], state: str | None, *, no_probe: bool, as_json
     for notice in given.notices:
         click.echo(f"note: {notice}", err=True)
     settings = given.settings
-    bookmark = None if state is None else bookmark_of(read_json("--state", state), settings.zone)
+    earlier = {} if state is None else read_json_object("--state", state)
+    bookmark = bookmark_of(earlier, settings.zone)
     probed = None
     if not no_probe:
         with closing(quota_of(settings)) as quota:

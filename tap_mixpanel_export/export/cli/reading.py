@@ -16,6 +16,7 @@ from tap_mixpanel_export.export.api import Export
 from tap_mixpanel_export.export.given import merge_settings, unread
 from tap_mixpanel_export.json_files import read_json_object
 from tap_mixpanel_export.private_files import write_private
+from tap_mixpanel_export.sync.foreign_states import take_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +76,10 @@ def read(
     from tap_mixpanel_export.export.sinks.opening import open_sink  # noqa: PLC0415
 
     with _private_umask(), closing(open_sink(target, export.schema, by_day=by_day)) as sink:
-        state = _read_state(state_file) or sink.load_state()
+        state = None
+        if state_file is not None and state_file.exists():
+            state = take_over(read_json_object("--state", state_file)).state
+        state = state or sink.load_state()
 
         def commit(moved: Mapping[str, Any] | None) -> None:
             sink.commit(moved)
@@ -114,7 +118,3 @@ def _log_to_stderr() -> None:
 def _write_state(path: Path | None, state: Mapping[str, Any] | None) -> None:
     if path is not None and state is not None:
         write_private(path, json.dumps(state).encode() + b"\n")
-
-
-def _read_state(path: Path | None) -> dict[str, Any] | None:
-    return read_json_object("--state", path) if path is not None and path.exists() else None

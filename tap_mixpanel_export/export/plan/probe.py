@@ -59,22 +59,6 @@ class Probed:
         }
 
 
-class _Lines:
-    """Counts events and their bytes."""
-
-    def __init__(self) -> None:
-        self.events = self.text = self.stamped = 0
-
-    def take(self, block: bytes) -> None:
-        self.events += block.count(b"\n") + (not block.endswith(b"\n"))
-        self.stamped += block.count(_STAMP)
-        self.text += len(block)
-
-    @property
-    def unstamped(self) -> int:
-        return max(0, self.events - self.stamped)
-
-
 def probe(settings: ExportSettings, quota: Quota) -> Probed:
     """Ask for the last day that is over; when it has no events, for some of the month before it.
 
@@ -82,30 +66,35 @@ def probe(settings: ExportSettings, quota: Quota) -> Probed:
         ExportError: The service does not grant it.
     """
     inquiry = Inquiry(settings.endpoint, quota, most_queries=_MOST_QUERIES, most_bytes=_MOST_BYTES)
-    lines = _Lines()
-    ask = partial(
-        inquiry.ask, take=lines.take, where=settings.where, event_names=settings.event_names
-    )
+    events = stamped = text = 0
+
+    def take(block: bytes) -> None:
+        nonlocal events, stamped, text
+        events += block.count(b"\n") + (not block.endswith(b"\n"))
+        stamped += block.count(_STAMP)
+        text += len(block)
+
+    ask = partial(inquiry.ask, take=take, where=settings.where, event_names=settings.event_names)
     days, month = days_to_ask(settings)
     reply = ask(days)
     is_least = reply.is_cut
-    if not lines.events:
+    if not events:
         days = month
         reply = ask(days, limit=_SAMPLED_EVENTS)
-        is_least = reply.is_cut or lines.events >= _SAMPLED_EVENTS
+        is_least = reply.is_cut or events >= _SAMPLED_EVENTS
     count = (days.last - days.first) // DAY + 1
     seconds = max(reply.seconds - reply.first_seconds, _LEAST_SECONDS)
     return Probed(
         days=days,
-        events=lines.events,
+        events=events,
         received=reply.received,
         queries=inquiry.queries,
         is_least=is_least,
         usual=UsualDay(
-            lines.events / count,
+            events / count,
             reply.received / count,
-            lines.text / count,
-            lines.unstamped / count,
+            text / count,
+            max(0, events - stamped) / count,
         ),
         speed=Speed(reply.first_seconds, max(reply.received, 1) / seconds),
     )
