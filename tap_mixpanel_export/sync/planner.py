@@ -51,7 +51,10 @@ class Planner:
         self._sizes: list[float] = []
         self._widest = 0
         self._limit = span.max_days
-        self._filtered_limit = span.max_days
+        # What an earlier run has learned of the width, and what this one has.
+        self._filtered_width = self._told_width()
+        self._filtered_limit = min(span.max_days, self._filtered_width or span.max_days)
+        self._widest_filtered = self._filtered_limit
         self._now: datetime | None = None
         # The last day of those to be exported backwards, and the first one.
         self._backfill = self._plan_backfill()
@@ -149,6 +152,9 @@ class Planner:
         Later windows are made narrower than the one that failed.
         """
         if window.days == 1:
+            if window.is_filtered:
+                # It was not for their width that wider ones failed.
+                self._filtered_width, self._widest_filtered = self._told_width(), 0
             return None
         half = window.days // 2
         if window.is_filtered:
@@ -158,6 +164,24 @@ class Planner:
         middle = window.first + DAY * (half - 1)
         cut = self._span.day_start(middle + DAY)
         return replace(window, last=middle, end=cut), replace(window, first=middle + DAY)
+
+    def filtered_width(self, finished: Window, *, is_proven_now: bool) -> int | None:
+        """How many days a filtered query of the next runs has at most; None for no such bound.
+
+        They need not find out again what this run has: which width fails, and which one does not.
+        Once after each proof of the filter they may try one that is twice as wide: what failed for
+        an hour does not keep them narrow for ever.
+
+        Args:
+            finished: A window that is whole.
+            is_proven_now: Whether the proof is this run's.
+        """
+        if finished.is_filtered and self._filtered_limit < self._widest_filtered:
+            self._filtered_width = self._filtered_limit
+        width = self._filtered_width
+        if width is not None and is_proven_now and width == self._told_width():
+            width *= _GROWTH
+        return None if width is None or width >= self._span.max_days else width
 
     def is_lookback_left(self) -> bool:
         """Whether look-back windows are still to be made."""
@@ -209,6 +233,11 @@ class Planner:
             return None
         first, end = days[-1], self._span.day_start(days[-1] + DAY)
         return Window(first, first, Purpose.SWEEP, None, None, end, is_filtered=True)
+
+    def _told_width(self) -> int | None:
+        """How many days a filtered query has at most, by the state."""
+        proof = None if self._span.bookmark is None else self._span.bookmark.filter_proof
+        return None if proof is None else proof.days
 
     def _width(self) -> int:
         width = min(max(self._span.first_days, self._widest * _GROWTH), self._limit)

@@ -187,11 +187,13 @@ class Scheduler:
                 yield self._with_bookmark(finished)
 
     def _with_bookmark(self, finished: FinishedWindow) -> FinishedWindow:
+        window, use = finished.window, self._context.late_filter.use
         finished.bookmark = self._checkpoints.finish(
-            finished.window,
+            window,
             lookback_left=self._planner.is_lookback_left() or not self._is_settled,
             seen=finished.seen,
-            use=self._context.late_filter.use,
+            use=use,
+            filtered_width=self._planner.filtered_width(window, is_proven_now=use.is_proven_now),
         )
         self._tell_doubt(finished.bookmark)
         return finished

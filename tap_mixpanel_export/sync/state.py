@@ -77,6 +77,7 @@ class Checkpoints:
         lookback_left: bool,
         seen: AbstractSet[tuple[date, int]] = frozenset(),
         use: FilterUse = FilterUse(),
+        filtered_width: int | None = None,
     ) -> Bookmark | None:
         """Take a window as finished: what the state is to say when its records are written.
 
@@ -85,6 +86,7 @@ class Checkpoints:
             lookback_left: Whether look-back windows are still to be finished.
             seen: Days and processing stamps of some of its events.
             use: What was done with the filter for late events.
+            filtered_width: How many days a query with it is to have at most from now on.
 
         Returns:
             What the state is to say; None when it is to stay as it is.
@@ -102,7 +104,7 @@ class Checkpoints:
             moved = self._advanced(self._reached or window.end, watermark)
         self._bookmark = replace(
             self._as_certain(moved, use),
-            filter_proof=use.proof,
+            filter_proof=use.proof and replace(use.proof, days=filtered_width),
             known=self._known,
             zone=None,
             selection=self._selection,

@@ -87,7 +87,12 @@ def write_bookmark(state: dict[str, Any], bookmark: Bookmark, zone: tzinfo = tim
             "watermarks": _texts(certain.watermarks.compacted(_CERTAIN_MARKS).marks),
         },
         "lookback_from": lookback_from and lookback_from.isoformat(),
-        "filter_proof": proof and {"at": proof.at.isoformat(), "of": proof.of},
+        "filter_proof": proof
+        and {
+            "at": proof.at.isoformat(),
+            "of": proof.of,
+            **({} if proof.days is None else {"days": proof.days}),
+        },
         "known_stamps": [[day.isoformat(), stamp] for day, stamp in bookmark.known.entries] or None,
         "zone": zone_name(zone),
         "selection": bookmark.selection,
@@ -193,9 +198,11 @@ def _certain(value: object) -> Certain | None:
 def _proof(value: object) -> FilterProof | None:
     """A proof that cannot be read is none: it is renewed."""
     try:
-        return FilterProof(_instant("filter_proof", value["at"]), str(value["of"]))  # type: ignore[index]  # anything else is a TypeError
+        at, of, days = _instant("filter_proof", value["at"]), value["of"], value.get("days")  # type: ignore[index,attr-defined]  # anything else is a TypeError
     except (StateError, TypeError, KeyError):
         return None
+    is_width = isinstance(days, int) and days >= 1
+    return FilterProof(at, str(of), days if is_width else None)
 
 
 def _known(value: object) -> KnownStamps:

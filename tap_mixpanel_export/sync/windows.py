@@ -85,10 +85,13 @@ class FilterProof:
     Attributes:
         at: When it was proven.
         of: Fingerprint of what it was proven for: project, region and the user's `where`.
+        days: How many days a query with it has at most, because wider ones have failed; None for no
+            such bound.
     """
 
     at: datetime
     of: str
+    days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

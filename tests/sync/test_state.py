@@ -133,7 +133,12 @@ def bookmarks(draw):
     marks = draw(st.dictionaries(days, instants, min_size=2, max_size=30))
     *_, last = sorted(marks)
     marks[last] = watermark
-    proof = draw(st.none() | st.builds(FilterProof, instants, st.text("0123456789abcdef")))
+    proof = draw(
+        st.none()
+        | st.builds(
+            FilterProof, instants, st.text("0123456789abcdef"), st.none() | st.integers(1, 366)
+        )
+    )
     stamps = draw(st.sets(st.tuples(days, st.integers(1, 2**42)), max_size=10))
     return Bookmark(
         done=draw(instants),
@@ -164,7 +169,7 @@ def test_a_state_has_at_most_four_kilobytes_whatever_the_history(bookmark, marks
     history = Watermarks(tuple(sorted({**dict(bookmark.watermarks.marks), **marks}.items())))
     full = replace(bookmark, watermarks=history, known=KnownStamps().with_seen(stamps))
     write_bookmark(state, replace(full, selection="0" * 16), ZoneInfo("America/Los_Angeles"))
-    state["filter_proof"] = {"at": NOON.isoformat(), "of": "0" * 16}
+    state["filter_proof"] = {"at": NOON.isoformat(), "of": "0" * 16, "days": 365}
     assert len(json.dumps({"bookmarks": {"events": state}})) <= 4096
 
 

@@ -19,6 +19,7 @@ from tap_mixpanel_export.sync.sweeps import SweepPlan
 from tap_mixpanel_export.sync.watermarks import Watermarks
 
 FIVE_YEARS = 1826
+MOST_DAYS = 366
 LONG_AGO = NOW - FIVE_YEARS * DAY
 MINUTE = timedelta(minutes=1)
 
@@ -214,6 +215,79 @@ def test_wide_sweeps_that_are_refused_are_asked_in_halves(sandbox):
     assert "filter_proof" in got.bookmarks[-1]
     swept = [r for r in sweeps_of(sandbox.requests[asked:]) if r.status == 200]
     assert max((r.to_date - r.from_date).days + 1 for r in swept) <= 100
+
+
+def width_told(state):
+    return state["bookmarks"]["events"]["filter_proof"].get("days")
+
+
+@pytest.fixture
+def year():
+    """A sandbox with a year behind it, and the settings for it."""
+    with Sandbox(old_project(365), clock=SandboxClock.fixed(NOW)) as sandbox:
+        yield sandbox, {"start_date": (NOW - 365 * DAY).date().isoformat(), "late_sweep_days": 1}
+
+
+@pytest.mark.slow
+def test_a_width_that_is_refused_is_found_out_by_one_run_and_not_by_each(year):
+    sandbox, settings = year
+    state = proven(sandbox, **settings)
+    sandbox.behaviour = Behaviour(widest_days=60)
+    refused, swept = [], []
+    for n in range(3):
+        now = sandbox.clock.now()
+        days_of_news(sandbox, now, f"day {n}", each=3)
+        at = NOW - (350 - n * 40) * DAY
+        sandbox.add([late(at, now - HOUR, f"late {n}")])
+        asked = len(sandbox.requests)
+        got = run(sandbox, state, **settings)
+        state = got.state()
+        assert f"late {n}" in names(got)
+        requests = sandbox.requests[asked:]
+        refused.append(sum(r.status == 400 for r in requests))
+        swept.append(len(sweeps_of(requests)) - refused[-1])
+        sandbox.clock.advance(DAY)
+    assert refused[0] >= 2
+    assert refused[1:] == [0, 0]
+    assert min(swept) >= 365 // 60
+    assert 30 <= width_told(state) <= 60
+
+
+@pytest.mark.slow
+def test_a_width_grows_again_with_each_proof_until_it_fails(year):
+    sandbox, settings = year
+    state = proven(sandbox, **settings)
+    told = []
+    for n, widest in enumerate((60, 60, 60, None, None, None)):
+        sandbox.behaviour = Behaviour(widest_days=widest)
+        state = run(sandbox, state, **settings).state()
+        told.append(width_told(state))
+        # The next proof is on the bookmark's day, which has events on both sides of the watermark.
+        sandbox.add([Event.at(sandbox.clock.now() + 2 * HOUR, insert_id=f"rest {n}")])
+        sandbox.clock.advance(8 * DAY)
+        sandbox.add([Event.at(sandbox.clock.now() - HOUR, insert_id=f"new {n}")])
+    first, second, third, *others = told
+    assert second == 2 * first
+    # Twice as wide was too wide; what that run has found out the next one starts with.
+    assert third <= 60
+    assert others == [
+        width if width < MOST_DAYS else None for width in (2 * third, 4 * third, 8 * third)
+    ]
+
+
+@pytest.mark.slow
+def test_a_day_that_fails_says_nothing_of_the_width(year):
+    sandbox, settings = year
+    state = proven(sandbox, **settings)
+    bad = (NOW - 360 * DAY).date()
+    sandbox.add_faults(Fault("status", status=403, day=bad, times=None))
+    got = run(sandbox, state, **settings | {"max_window_days": 8})
+    assert got.error is None
+    asked = [r for r in sandbox.requests if r.status == 403]
+    assert asked[-1].from_date == asked[-1].to_date == bad
+    # Others could be had, and some of them while it was not known which day it is.
+    assert [r for r in sweeps_of(sandbox.requests) if r.status == 200]
+    assert width_told(got.state()) is None
 
 
 @pytest.mark.slow
