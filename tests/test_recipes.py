@@ -314,25 +314,20 @@ found = [given, missing, functions_table()]
 
 
 @pytest.mark.slow
-def test_a_fault_is_served_as_soon_as_it_is_in_the_table(copy_for):
+def test_a_fault_is_a_function(copy_for):
     copy = copy_for("a fault of the sandbox")
     copy.edit(
-        "sandbox/fault_kinds.py",
-        '    "empty": Kind(',
-        """    "last_only": Kind(
-        "leaves all lines but the last out", content=content.on_text(content.last_only)
-    ),
-    "empty": Kind(""",
-    )
-    copy.edit(
         "sandbox/content_faults.py",
-        "def no_trailing_newline(",
-        '''def last_only(data: bytes, _fault: Fault) -> bytes:
-    """Leave all lines but the last out."""
-    return data.splitlines(keepends=True)[-1]
+        "@changes\ndef empty(",
+        '''@changes
+@_of_lines
+def last_only(lines: list[bytes], _fault: Fault) -> bytes:
+    """Leaves all lines but the last out."""
+    return lines[-1] + b"\\n"
 
 
-def no_trailing_newline(''',
+@changes
+def empty(''',
     )
     records, faults, told = copy.run(
         SERVICE

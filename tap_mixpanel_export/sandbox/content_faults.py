@@ -1,78 +1,69 @@
-"""Faults in what an export says, which leave the transfer itself intact: a function for each kind.
-
-Each takes the text as it should be, every line ended, and the fault; it gives the text to be sent.
-"""
+"""Faults in what an export says, which leave the transfer itself intact."""
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS, Kind, changes
 from tap_mixpanel_export.sandbox.gzip_stream import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tap_mixpanel_export.sandbox.fault_kinds import Change
     from tap_mixpanel_export.sandbox.faults import Fault
-
-    OnText = Callable[[bytes, Fault], bytes]
-    OnBlocks = Callable[[list[Block], Fault], list[Block]]
 
 _MEGABYTE = 1024 * 1024
 _LINES_A_BLOCK = 1_000_000
 
 
-def on_text(change: OnText) -> OnBlocks:
-    """Let a change of the text be one of the compressed blocks that hold it."""
-    return lambda blocks, fault: [Block.of(change(b"".join(b.data() for b in blocks), fault))]
+def _of_lines(change: Callable[[list[bytes], Fault], bytes]) -> Change:
+    """Let a change of the lines, from which their ends are taken, be one of compressed blocks."""
+
+    @wraps(change)
+    def of_blocks(blocks: list[Block], fault: Fault) -> list[Block]:
+        lines = b"".join(block.data() for block in blocks).split(b"\n")[:-1]
+        return [Block.of(change(lines, fault))]
+
+    return of_blocks
 
 
-def empty(_data: bytes, _fault: Fault) -> bytes:
-    """Leave all out."""
-    return b""
+@changes
+def empty(_blocks: list[Block], _fault: Fault) -> list[Block]:
+    """Answers 200 with an empty body."""
+    return []
 
 
-def no_trailing_newline(data: bytes, _fault: Fault) -> bytes:
-    """Leave the last line end out."""
-    return data.removesuffix(b"\n")
+@changes
+@_of_lines
+def no_trailing_newline(lines: list[bytes], _fault: Fault) -> bytes:
+    """Leaves the line end of the last line out, which is valid."""
+    return b"\n".join(lines)
 
 
-def last_words(data: bytes, fault: Fault) -> bytes:
-    """Leave the lines after the share out, and end with a text that has no line end."""
-    lines = data.split(b"\n")[:-1]
-    return _joined(lines[: int(len(lines) * fault.share)]) + fault.message.encode()
-
-
-def cut_last_line(data: bytes, fault: Fault) -> bytes:
-    """End in the middle of a line."""
-    lines = data.split(b"\n")[:-1]
+@changes
+@_of_lines
+def cut_last_line(lines: list[bytes], fault: Fault) -> bytes:
+    """Sends a complete gzip stream whose last line is incomplete."""
     kept = lines[: max(1, int(len(lines) * fault.share))]
     return b"\n".join([*kept[:-1], *(line[: len(line) // 2] for line in kept[-1:])])
 
 
-def split_event(data: bytes, fault: Fault) -> bytes:
-    """Break some lines in two."""
-    lines = data.split(b"\n")[:-1]
+@changes
+@_of_lines
+def split_event(lines: list[bytes], fault: Fault) -> bytes:
+    """Breaks `lines` events over two physical lines each."""
     for index in _spread(len(lines), min(fault.lines, len(lines))):
         cut = max(1, int(len(lines[index]) * fault.share))
         lines[index] = lines[index][:cut] + b"\n" + lines[index][cut:]
     return _joined(lines)
 
 
-def extra_lines(usual: bytes) -> OnText:
-    """Return a function that adds a line, or the fault's own text, at some places."""
-
-    def add(data: bytes, fault: Fault) -> bytes:
-        lines = data.split(b"\n")[:-1]
-        extra = usual if fault.text is None else fault.text.encode()
-        for place in reversed(_spread(len(lines) + 1, fault.lines)):
-            lines.insert(place, extra)
-        return _joined(lines)
-
-    return add
-
-
+@changes
 def empty_lines(blocks: list[Block], fault: Fault) -> list[Block]:
-    """Add empty lines in the middle; they cost nothing to send, however many they are."""
+    """Adds `lines` empty lines."""
+    # In the middle; they cost nothing to send, however many they are.
     whole, rest = divmod(fault.lines, _LINES_A_BLOCK)
     extra = [Block.of(b"\n" * rest)]
     if whole:
@@ -81,9 +72,18 @@ def empty_lines(blocks: list[Block], fault: Fault) -> list[Block]:
     return [*blocks[:half], *extra, *blocks[half:]]
 
 
-def zeros(blocks: list[Block], fault: Fault) -> list[Block]:
-    """Add a last line of zero bytes, which gzip makes a thousandth of."""
-    return [*blocks, *[Block.of(bytes(_MEGABYTE))] * fault.megabytes]
+@_of_lines
+def _extra_lines(lines: list[bytes], fault: Fault) -> bytes:
+    extra = fault.message.encode(errors="surrogateescape")
+    for place in reversed(_spread(len(lines) + 1, fault.lines)):
+        lines.insert(place, extra)
+    return _joined(lines)
+
+
+@_of_lines
+def last_words(lines: list[bytes], fault: Fault) -> bytes:
+    """Leave the lines after the share out, and end with a text that has no line end."""
+    return _joined(lines[: int(len(lines) * fault.share)]) + fault.message.encode()
 
 
 def _spread(length: int, count: int) -> list[int]:
@@ -93,3 +93,47 @@ def _spread(length: int, count: int) -> list[int]:
 
 def _joined(lines: list[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
+
+
+def _zeros(blocks: list[Block], fault: Fault) -> list[Block]:
+    # Gzip makes a thousandth of them.
+    return [*blocks, *[Block.of(bytes(_MEGABYTE))] * fault.megabytes]
+
+
+LAST = "leaves the lines after `share` out (0: all); the last line is "
+
+_EXTRA_LINES = {
+    "malformed_line": ("lines that are not JSON", '{"event": <not JSON>'),
+    "no_event": (
+        "objects without `event`",
+        '{"properties":{"time":1,"distinct_id":"nobody"}}',
+    ),
+    "no_properties": ("objects without `properties`", '{"event":"No properties"}'),
+    "no_time": (
+        "events without `time`",
+        '{"event":"No time","properties":{"distinct_id":"nobody","$insert_id":"no-time"}}',
+    ),
+    # The byte E9, which is no UTF-8.
+    "invalid_utf8": (
+        "events whose name is not UTF-8",
+        '{"event":"Caf\udce9","properties":{"time":1,"distinct_id":"nobody"}}',
+    ),
+}
+_LAST_WORDS = {
+    "terminated_early": ("the bare `text`", "terminated early"),
+    "error_object": (
+        "an error as an object",
+        '{"error": "Internal error, please try again", "status": 0}',
+    ),
+    "error_text": ("an error in words", "Internal Server Error"),
+}
+
+for _name, (_what, _text) in _EXTRA_LINES.items():
+    KINDS[_name] = Kind(f"adds `lines` {_what}", _extra_lines, text=_text)
+for _name, (_what, _text) in _LAST_WORDS.items():
+    KINDS[_name] = Kind(LAST + _what, last_words, text=_text)
+KINDS["gzip_bomb"] = Kind(
+    "sends a last line of `megabytes` (2048) of zero bytes, compressed", _zeros, gzip=True
+)
+KINDS["always_gzip"] = Kind("compresses however small the body is", gzip=True)
+KINDS["never_gzip"] = Kind("does not compress however large the body is", gzip=False)

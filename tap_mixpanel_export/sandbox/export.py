@@ -23,13 +23,14 @@ from tap_mixpanel_export.sandbox.transfer import Transfer
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from socket import socket
     from threading import Event as Signal
 
     from tap_mixpanel_export.sandbox.behaviour import Conduct
     from tap_mixpanel_export.sandbox.clock import SandboxClock
     from tap_mixpanel_export.sandbox.credentials import Credentials
-    from tap_mixpanel_export.sandbox.faults import Fault, FaultPlan
-    from tap_mixpanel_export.sandbox.http import Request, Wire
+    from tap_mixpanel_export.sandbox.faults import FaultPlan
+    from tap_mixpanel_export.sandbox.http import Request
     from tap_mixpanel_export.sandbox.limits import Limiter
     from tap_mixpanel_export.sandbox.project import Project
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
@@ -70,13 +71,17 @@ class Export:
     feed: Callable[[datetime], None]
 
     def answer(
-        self, request: Request, wire: Wire, closing: Signal, refuse: Callable[[float], None]
+        self,
+        request: Request,
+        connection: socket,
+        closing: Signal,
+        refuse: Callable[[float], None],
     ) -> bool:
         """Answer a request.
 
         Args:
             request: The request.
-            wire: The connection that it came on.
+            connection: The one that it came on.
             closing: Ends every waiting when set.
             refuse: Makes the server refuse connections for some seconds.
 
@@ -91,6 +96,7 @@ class Export:
         entry = self.log.open(time.monotonic(), now, url.path)
         entry.user_agent = request.headers.get("User-Agent", "")
         keep = request.headers.get("Connection", "").lower() != "close"
+        transfer = Transfer(connection, entry, closing, refuse)
         try:
             params = _parameters(request, url.query, entry)
             entry.credential = authenticate(
@@ -98,24 +104,22 @@ class Export:
             )
             self._take()
             try:
-                transfer = Transfer(wire, entry, closing, refuse)
                 return self._export(request, entry, transfer, now) and keep
             finally:
                 self.limiter.done()
         except ApiError as error:
-            entry.status = error.status
             headers = {**self._headers(now), **error.headers}
             body = b""
             if error.status not in _WITHOUT_BODY:
                 body = error.body(request.target)
                 headers["Content-Type"] = "application/json"
                 headers["Content-Length"] = str(len(body))
-            entry.bytes_sent = len(body)
             # The body of anything but a plain GET is not read: the connection can't be used again.
             keep = keep and error.status != HTTPStatus.METHOD_NOT_ALLOWED
             if not keep:
                 headers["Connection"] = "close"
-            wire.start(error.status, headers, body)
+            transfer.start(headers, error.status)
+            transfer.raw(body)
             return keep
         finally:
             self.log.close(entry, time.monotonic())
@@ -139,10 +143,11 @@ class Export:
         if fault is not None:
             kind = KINDS[fault.kind]
             entry.fault = fault.kind
-            if kind.before is not None and kind.before(transfer, fault):
-                return False
         self.feed(now)
-        blocks = self._blocks(query, now, fault)
+        blocks = self._blocks(query, now)
+        if fault is not None and kind.change is not None:
+            blocks = kind.change(blocks, fault)
+        blocks = [block for block in blocks if block.size]
         gzipped = kind.gzip
         if gzipped is None:
             gzipped = _wants_gzip(request, sum(block.size for block in blocks))
@@ -155,23 +160,18 @@ class Export:
             headers["Content-Encoding"] = "gzip"
         if request.headers.get("Connection", "").lower() == "close":
             headers["Connection"] = "close"
-        if fault is not None and kind.headers is not None:
-            kind.headers(headers, fault)
-        entry.gzipped = gzipped
         parts = gzip_member(blocks) if gzipped else [block.data() for block in blocks]
         if fault is not None and kind.send is not None:
             return kind.send(transfer, headers, parts, fault)
         return transfer.send(headers, parts)
 
-    def _blocks(self, query: Query, now: datetime, fault: Fault | None) -> list[Block]:
+    def _blocks(self, query: Query, now: datetime) -> list[Block]:
         view = View(epoch_milliseconds(now), query.time_in_ms, self.conduct.behaviour)
         blocks = self.project.blocks(query.first, query.last, view)
         if not query.everything:
             lines = (line for block in blocks for line in block.data().split(b"\n")[:-1])
             blocks = [Block.of(b"".join(line + b"\n" for line in select(lines, query)))]
-        if fault is not None and (change := KINDS[fault.kind].content) is not None:
-            blocks = change(blocks, fault)
-        return [block for block in blocks if block.size]
+        return blocks
 
     def _headers(self, now: datetime) -> dict[str, str]:
         date = self.conduct.date(now)

@@ -7,6 +7,10 @@ from datetime import date, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+from tap_mixpanel_export.sandbox import (  # noqa: F401 - they fill the table
+    content_faults,
+    transfer_faults,
+)
 from tap_mixpanel_export.sandbox.fault_kinds import KINDS
 
 if TYPE_CHECKING:

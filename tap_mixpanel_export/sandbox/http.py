@@ -1,13 +1,11 @@
-"""HTTP/1.1 on loopback, written by hand because the faults need every byte in hand."""
+"""A server of HTTP/1.1 on loopback, by hand because faults are about connections, too."""
 
 from __future__ import annotations
 
 import http.client
 import io
-import itertools
 import json
 import socket
-import struct
 import threading
 import time
 from contextlib import suppress
@@ -16,15 +14,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from email.message import Message
 
 LOOPBACK = "127.0.0.1"
 _BACKLOG = 256
 _OUT_OF_ORDER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _MOST_HEADER_BYTES = 256 * 1024
-_SIZES = (1, 10, 97, 1021, 8191, 65521, 16381, 131_071, 32_749, 262_139)
-_STEADY = 5
 _REQUEST_LINE_WORDS = 3
 
 
@@ -71,29 +67,23 @@ class Request:
     headers: Message[str, str]
 
 
-class Wire:
-    """Reads requests from, and writes answers to, one connection."""
+def read_requests(connection: socket.socket) -> Iterator[Request]:
+    """Read one request after the other, until the client closes the connection.
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._buffer = bytearray()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def read(self) -> Request | None:
-        """Return the next request; `None` when the client has closed the connection.
-
-        Raises:
-            BadRequestError: It is not HTTP/1.1, or it is too long.
-        """
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > _MOST_HEADER_BYTES:
+    Raises:
+        BadRequestError: It is not HTTP/1.1, or it is too long.
+    """
+    buffer = bytearray()
+    while True:
+        while (end := buffer.find(b"\r\n\r\n")) < 0:
+            if len(buffer) > _MOST_HEADER_BYTES:
                 raise BadRequestError
-            received = self._connection.recv(65536)
+            received = connection.recv(65536)
             if not received:
-                return None
-            self._buffer += received
-        head = bytes(self._buffer[: end + 4])
-        del self._buffer[: end + 4]
+                return
+            buffer += received
+        head = bytes(buffer[: end + 4])
+        del buffer[: end + 4]
         first, _, rest = head.partition(b"\r\n")
         words = first.decode("latin-1").split(" ")
         if len(words) != _REQUEST_LINE_WORDS or words[2] != "HTTP/1.1":
@@ -102,80 +92,15 @@ class Wire:
             headers = http.client.parse_headers(io.BytesIO(rest))
         except http.client.HTTPException as error:
             raise BadRequestError from error
-        return Request(words[0], words[1], headers)
-
-    def start(
-        self, status: int, headers: Mapping[str, str], body: bytes = b"", *, version: str = "1.1"
-    ) -> None:
-        """Send the status line and the headers, and the body of a short answer."""
-        lines = [f"{name}: {headers[name]}\r\n" for name in headers]
-        head = "".join([_status_line(status, version), *lines, "\r\n"])
-        self.raw(head.encode("latin-1") + body)
-
-    def start_slowly(
-        self, status: int, headers: Mapping[str, str], pause: Callable[[], object]
-    ) -> None:
-        """Send the status line and the headers, with a pause before each."""
-        self.raw(_status_line(status, "1.1").encode("latin-1"))
-        for name in headers:
-            pause()
-            self.raw(f"{name}: {headers[name]}\r\n".encode("latin-1"))
-        self.raw(b"\r\n")
-
-    def raw(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        self._connection.sendall(data)
-
-    def chunk(self, data: bytes) -> None:
-        """Send one chunk; none of no length, which would end the body."""
-        if data:
-            self._connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def half_chunk(self, data: bytes) -> None:
-        """Announce a chunk twice as long as what is sent of it."""
-        self._connection.sendall(b"%x\r\n%s" % (2 * len(data) + 2, data))
-
-    def end(self) -> None:
-        """Send the chunk that ends the body."""
-        self._connection.sendall(b"0\r\n\r\n")
-
-    def reset(self) -> None:
-        """Close the connection with a TCP reset, as when a host dies."""
-        with suppress(OSError):
-            self._connection.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-            )
-        self._connection.close()
-
-
-def rechunk(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a body anew in chunks of many sizes, whose borders mean nothing."""
-    sizes = itertools.chain(_SIZES[:_STEADY], itertools.cycle(_SIZES[_STEADY:]))
-    buffer = bytearray()
-    size = next(sizes)
-    for part in parts:
-        buffer += part
-        start = 0
-        while len(buffer) - start >= size:
-            yield bytes(buffer[start : start + size])
-            start += size
-            size = next(sizes)
-        del buffer[:start]
-    if buffer:
-        yield bytes(buffer)
-
-
-def _status_line(status: int, version: str) -> str:
-    return f"HTTP/{version} {status} {http.client.responses.get(status, 'Unknown')}\r\n"
+        yield Request(words[0], words[1], headers)
 
 
 class Server:
     """Takes connections on a loopback port and has their requests answered.
 
     Args:
-        answer: Answers one request on a wire; says whether the connection can take another one. It
-            may raise `OSError` when the client has gone, and should stop waiting when `closing` is
-            set.
+        answer: Answers one request on a connection; says whether that can take another one. It may
+            raise `OSError` when the client has gone, and should stop waiting when `closing` is set.
         port: Port to listen on; 0 takes a free one.
         tls: Context for HTTPS; plain HTTP without it.
 
@@ -185,7 +110,7 @@ class Server:
 
     def __init__(
         self,
-        answer: Callable[[Request, Wire], bool],
+        answer: Callable[[Request, socket.socket], bool],
         *,
         port: int = 0,
         tls: ssl.SSLContext | None = None,
@@ -269,7 +194,7 @@ class Server:
         # server.
         try:
             with suppress(OSError), self._secured(connection) as secured:
-                self._serve(Wire(secured), secured)
+                self._serve(secured)
         finally:
             connection.close()
             with self._lock:
@@ -290,12 +215,11 @@ class Server:
             raise
         return secured
 
-    def _serve(self, wire: Wire, connection: socket.socket) -> None:
-        while not self.closing.is_set():
-            try:
-                request = wire.read()
-            except BadRequestError:
-                connection.sendall(_OUT_OF_ORDER)
-                return
-            if request is None or not self._answer(request, wire):
-                return
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for request in read_requests(connection):
+                if not self._answer(request, connection) or self.closing.is_set():
+                    return
+        except BadRequestError:
+            connection.sendall(_OUT_OF_ORDER)

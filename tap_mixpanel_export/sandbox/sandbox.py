@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
+    from socket import socket
     from types import TracebackType
 
     from typing_extensions import Self
 
     from tap_mixpanel_export.sandbox.events import Event
     from tap_mixpanel_export.sandbox.faults import Fault
-    from tap_mixpanel_export.sandbox.http import Request, Wire
+    from tap_mixpanel_export.sandbox.http import Request
     from tap_mixpanel_export.sandbox.limits import Limits
     from tap_mixpanel_export.sandbox.project import Piece
 
@@ -209,9 +210,9 @@ class Sandbox:
             raise RuntimeError("the sandbox has not been started")
         return self._server
 
-    def _answer(self, request: Request, wire: Wire) -> bool:
+    def _answer(self, request: Request, connection: socket) -> bool:
         server = self._running
-        return self._export.answer(request, wire, server.closing, server.refuse)
+        return self._export.answer(request, connection, server.closing, server.refuse)
 
     def _feed(self, now: datetime) -> None:
         if self._sample is not None:

@@ -1,36 +1,46 @@
-"""Sending the answer to one request."""
+"""Sending the answer to one request, with every byte in hand, because the faults need it."""
 
 from __future__ import annotations
 
+import itertools
+import socket
+import struct
+from contextlib import suppress
+from http.client import responses
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sandbox.http import rechunk
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from threading import Event as Signal
 
-    from tap_mixpanel_export.sandbox.http import Wire
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest
 
 OK = 200
+_SIZES = (1, 10, 97, 1021, 8191, 65521, 16381, 131_071, 32_749, 262_139)
+_STEADY = 5
 
 
 class Transfer:
-    """Sends the answer to one request, and counts its bytes.
+    """Sends the answer to one request, and says in the log what was sent.
+
+    Any of its methods may raise `OSError`: the client has gone.
 
     Args:
-        wire: The connection.
-        entry: The log entry that counts the bytes.
+        connection: To the client.
+        entry: The log entry.
         closing: Ends every waiting when set.
         refuse: Makes the server refuse connections for some seconds.
     """
 
     def __init__(
-        self, wire: Wire, entry: LoggedRequest, closing: Signal, refuse: Callable[[float], None]
+        self,
+        connection: socket.socket,
+        entry: LoggedRequest,
+        closing: Signal,
+        refuse: Callable[[float], None],
     ) -> None:
-        self.wire = wire
         self.refuse = refuse
+        self._connection = connection
         self._entry = entry
         self._closing = closing
 
@@ -43,41 +53,74 @@ class Transfer:
 
         Returns:
             Whether the connection can take another request.
-
-        Raises:
-            OSError: The client has gone.
         """
         self.start(headers)
         self.chunks(parts)
-        self.wire.end()
+        self.end()
         return "Connection" not in headers
 
-    def start(self, headers: Mapping[str, str], status: int = OK, *, version: str = "1.1") -> None:
-        """Send the status line and the headers."""
+    def start(
+        self,
+        headers: Mapping[str, str],
+        status: int = OK,
+        *,
+        version: str = "1.1",
+        pause_seconds: float = 0,
+    ) -> None:
+        """Send the status line and the headers, with a pause before each if wanted."""
         self._entry.status = status
-        self.wire.start(status, headers, version=version)
-
-    def start_slowly(self, headers: Mapping[str, str], seconds: float) -> None:
-        """Send the status line and the headers, with a pause before each."""
-        self._entry.status = OK
-        self.wire.start_slowly(OK, headers, lambda: self.wait(seconds))
+        self._entry.gzipped = "Content-Encoding" in headers
+        first = f"HTTP/{version} {status} {responses.get(status, 'Unknown')}\r\n"
+        lines = [first, *(f"{name}: {text}\r\n" for name, text in headers.items()), "\r\n"]
+        if not pause_seconds:
+            lines = ["".join(lines)]
+        for line in lines:
+            self._connection.sendall(line.encode("latin-1"))
+            self.wait(pause_seconds)
 
     def chunks(self, parts: Iterable[bytes]) -> None:
         """Send parts of the body in chunks of many sizes."""
         for chunk in rechunk(parts):
-            self._entry.bytes_sent += len(chunk)
-            self.wire.chunk(chunk)
+            self.raw(chunk, b"%x\r\n" % len(chunk), b"\r\n")
 
     def half_chunk(self, data: bytes) -> None:
-        """Send a part of the body that is half of the chunk it is in."""
-        self._entry.bytes_sent += len(data)
-        self.wire.half_chunk(data)
+        """Send a part of the body in a chunk that is announced to be twice as long."""
+        self.raw(data, b"%x\r\n" % (2 * len(data) + 2))
 
-    def raw(self, data: bytes) -> None:
-        """Send a part of the body without chunks."""
+    def raw(self, data: bytes, before: bytes = b"", after: bytes = b"") -> None:
+        """Send a part of the body, between bytes that are none of it."""
         self._entry.bytes_sent += len(data)
-        self.wire.raw(data)
+        self._connection.sendall(before + data + after)
+
+    def end(self) -> None:
+        """Send the chunk that ends the body."""
+        self._connection.sendall(b"0\r\n\r\n")
+
+    def reset(self) -> None:
+        """Close the connection with a TCP reset, as when a host dies."""
+        with suppress(OSError):
+            self._connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+        self._connection.close()
 
     def wait(self, seconds: float) -> None:
         """Wait, unless the server is closed."""
         self._closing.wait(seconds)
+
+
+def rechunk(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a body anew in chunks of many sizes, whose borders mean nothing."""
+    sizes = itertools.chain(_SIZES[:_STEADY], itertools.cycle(_SIZES[_STEADY:]))
+    buffer = bytearray()
+    size = next(sizes)
+    for part in parts:
+        buffer += part
+        start = 0
+        while len(buffer) - start >= size:
+            yield bytes(buffer[start : start + size])
+            start += size
+            size = next(sizes)
+        del buffer[:start]
+    if buffer:
+        yield bytes(buffer)

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.sandbox.content_faults import LAST, last_words
+from tap_mixpanel_export.sandbox.fault_kinds import KINDS, Kind, sends
 from tap_mixpanel_export.sandbox.http import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from tap_mixpanel_export.sandbox.fault_kinds import Headers
     from tap_mixpanel_export.sandbox.faults import Fault
     from tap_mixpanel_export.sandbox.transfer import Transfer
-
-    Headers = dict[str, str]
-    Send = Callable[[Transfer, Headers, list[bytes], Fault], bool]
-    Before = Callable[[Transfer, Fault], bool]
 
 _DRIPS = 20
 _SLOW_HEADERS = 90
@@ -30,25 +27,33 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRAILER = 8
 
 
-def status(_transfer: Transfer, fault: Fault) -> bool:
-    """Answer with a status other than 200.
+@sends(gzip=False)
+def status(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    """Answers with `status` (206: and `share` of the events; 301, 302: sends to `text`).
 
     Raises:
-        ApiError: Always, but for a partial answer, which has events.
+        ApiError: Always, but for a partial answer.
     """
     if fault.status == _PARTIAL:
+        body = b"".join(parts)
+        cut = _line_end(body, fault)
+        range_ = f"bytes 0-{max(cut - 1, 0)}/{len(body)}"
+        length = {"Content-Length": f"{cut}", "Content-Range": range_}
+        transfer.start({**_unframed(headers), **length}, fault.status)
+        transfer.raw(body[:cut])
         return False
-    headers = {}
+    more = {}
     if fault.retry_after is not None:
-        headers["Retry-After"] = str(fault.retry_after)
+        more["Retry-After"] = str(fault.retry_after)
     if fault.status in _REDIRECTS:
-        headers["Location"] = fault.text or "/login"
-        raise ApiError(fault.status, "Moved", headers)
-    raise ApiError(fault.status, fault.message, headers)
+        more["Location"] = fault.text or "/login"
+        raise ApiError(fault.status, "Moved", more)
+    raise ApiError(fault.status, fault.message, more)
 
 
-def refuse_where(_transfer: Transfer, fault: Fault) -> bool:
-    """Refuse a query.
+@sends(text="mp_processing_time_ms")
+def refuse_where(_: Transfer, _headers: Headers, _parts: list[bytes], fault: Fault) -> bool:
+    """400 to any query whose `where` contains `text`.
 
     Raises:
         ApiError: Always.
@@ -56,45 +61,33 @@ def refuse_where(_transfer: Transfer, fault: Fault) -> bool:
     raise ApiError(400, fault.message)
 
 
-def reset(transfer: Transfer, _fault: Fault) -> bool:
-    """Reset the connection."""
-    transfer.wire.reset()
-    return True
-
-
-def refuse(transfer: Transfer, fault: Fault) -> bool:
-    """Refuse new connections, and reset this one."""
+@sends()
+def refuse(transfer: Transfer, _headers: Headers, _parts: list[bytes], fault: Fault) -> bool:
+    """Resets the connection and refuses new ones for `seconds`."""
     transfer.refuse(fault.seconds)
-    transfer.wire.reset()
-    return True
-
-
-def slow_start(transfer: Transfer, fault: Fault) -> bool:
-    """Wait."""
-    transfer.wait(fault.seconds)
+    transfer.reset()
     return False
 
 
-def partial(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send a share of the lines as a partial answer, where the fault says so."""
-    body = b"".join(parts)
-    cut = _line_end(body, fault)
-    length = {"Content-Length": f"{cut}", "Content-Range": f"bytes 0-{max(cut - 1, 0)}/{len(body)}"}
-    transfer.start({**_unframed(headers), **length}, fault.status)
-    transfer.raw(body[:cut])
+@sends()
+def reset(transfer: Transfer, _headers: Headers, _parts: list[bytes], _: Fault) -> bool:
+    """Resets the connection before the headers."""
+    transfer.reset()
     return False
 
 
+@sends()
 def reset_in_body(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Reset the connection in the middle."""
+    """Resets the connection after `share` of the body."""
     transfer.start(headers)
     transfer.chunks([_cut(parts, fault)[0]])
-    transfer.wire.reset()
+    transfer.reset()
     return False
 
 
+@sends()
 def truncated_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Close in the middle of a chunk."""
+    """Closes the connection in the middle of a chunk, after `share` of the body."""
     transfer.start(headers)
     kept, _ = _cut(parts, fault)
     half = min(len(kept), _MOST_HALF)
@@ -103,73 +96,57 @@ def truncated_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], fa
     return False
 
 
+@sends()
 def no_final_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
-    """Leave out the chunk that ends the body."""
+    """Sends everything but the chunk that ends the body, and closes."""
     transfer.start(headers)
     transfer.chunks(parts)
     return False
 
 
+@sends()
+def empty_first_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+    """Sends the chunk that ends the body first."""
+    # Or the client would take the rest for its next answer.
+    transfer.start({**headers, "Connection": "close"})
+    transfer.end()
+    transfer.chunks(parts)
+    transfer.end()
+    return False
+
+
+@sends(gzip=True)
 def truncated_gzip(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send a share of the gzip stream as if it were all."""
-    transfer.start(headers)
-    transfer.chunks([_cut(parts, fault)[0]])
-    transfer.wire.end()
-    return True
+    """Ends a well-formed transfer after `share` of the gzip stream."""
+    return transfer.send(headers, [_cut(parts, fault)[0]])
 
 
+@sends(gzip=True)
 def corrupt_gzip(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
-    """Change the checksum."""
+    """Sends a gzip stream with a wrong checksum."""
     body = bytearray(b"".join(parts))
     body[-_TRAILER] ^= 0xFF
     return transfer.send(headers, [bytes(body)])
 
 
-def stall(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Be silent in the middle."""
-    transfer.start(headers)
-    kept, rest = _cut(parts, fault)
-    transfer.chunks([kept])
-    transfer.wait(fault.seconds)
-    transfer.chunks([rest])
-    transfer.wire.end()
-    return True
-
-
-def drip(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send a few pieces with pauses in between."""
-    return _in_pieces(transfer, headers, parts, fault, _DRIPS)
-
-
-def drip_bytes(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send bytes one by one with pauses in between."""
-    return _in_pieces(transfer, headers, parts, fault, sum(map(len, parts)))
-
-
-def drip_headers(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send many headers with pauses in between."""
-    more = {f"X-Slow-{number}": "on its way" for number in range(_SLOW_HEADERS)}
-    transfer.start_slowly({**headers, **more}, fault.seconds)
-    transfer.chunks(parts)
-    transfer.wire.end()
-    return True
-
-
+@sends(gzip=False)
 def until_close(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
-    """Send all as HTTP/1.0 does: the body ends where the connection does."""
+    """Answers as HTTP/1.0: plain, ended by the end of the connection only."""
     transfer.start(_unframed(headers), version="1.0")
     transfer.raw(b"".join(parts))
     return False
 
 
+@sends(gzip=False)
 def until_close_cut(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send some lines as HTTP/1.0 does."""
+    """The same, ended with a line after `share` of the body."""
     body = b"".join(parts)
     return until_close(transfer, headers, [body[: _line_end(body, fault)]], fault)
 
 
+@sends(gzip=False)
 def short_length(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send all, and say that it is less."""
+    """Sends all, plain, with a `Content-Length` that ends with a line after `share`."""
     body = b"".join(parts)
     length = f"{_line_end(body, fault)}"
     transfer.start({**_unframed(headers), "Content-Length": length})
@@ -177,22 +154,80 @@ def short_length(transfer: Transfer, headers: Headers, parts: list[bytes], fault
     return False
 
 
+@sends(gzip=False)
 def long_length(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
-    """Send some lines, and say that there are more."""
+    """Ends with a line after `share`, with the `Content-Length` of all."""
     body = b"".join(parts)
     transfer.start({**_unframed(headers), "Content-Length": f"{len(body)}"})
     transfer.raw(body[: _line_end(body, fault)])
     return False
 
 
-def empty_first_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
-    """Begin with a chunk of no length, which ends the body."""
-    # Or the client would take the rest for its next answer.
-    transfer.start({**headers, "Connection": "close"})
-    transfer.wire.end()
+@sends()
+def slow_start(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    """Is silent for `seconds` before the headers."""
+    transfer.wait(fault.seconds)
+    return transfer.send(headers, parts)
+
+
+@sends()
+def stall(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    """Is silent for `seconds` after `share` of the body, then goes on."""
+    transfer.start(headers)
+    kept, rest = _cut(parts, fault)
+    transfer.chunks([kept])
+    transfer.wait(fault.seconds)
+    transfer.chunks([rest])
+    transfer.end()
+    return True
+
+
+@sends()
+def drip(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    """Sends the body in small pieces with `seconds` in between."""
+    return _in_pieces(transfer, headers, parts, fault, _DRIPS)
+
+
+@sends()
+def drip_bytes(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    """Sends the body byte by byte with `seconds` in between."""
+    return _in_pieces(transfer, headers, parts, fault, sum(map(len, parts)))
+
+
+@sends()
+def drip_headers(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    """Sends 90 more headers with `seconds` in between."""
+    more = {f"X-Slow-{number}": "on its way" for number in range(_SLOW_HEADERS)}
+    transfer.start({**headers, **more}, pause_seconds=fault.seconds)
     transfer.chunks(parts)
-    transfer.wire.end()
-    return False
+    transfer.end()
+    return True
+
+
+@sends()
+def no_date(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+    """Leaves the `Date` header out."""
+    return transfer.send({n: text for n, text in headers.items() if n != "Date"}, parts)
+
+
+@sends()
+def wrong_charset(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+    """Claims a charset that the body is not in."""
+    return transfer.send({**headers, "Content-Type": "text/plain; charset=iso-8859-1"}, parts)
+
+
+def _as_web_page(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+    # In the midst of an export it is the body alone that goes wrong.
+    claim = {} if fault.share else {"Content-Type": "text/html; charset=utf-8"}
+    return transfer.send({**headers, **claim}, parts)
+
+
+KINDS["web_page"] = Kind(
+    f"{LAST}a web page",
+    last_words,
+    _as_web_page,
+    text="<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>",
+)
 
 
 def _in_pieces(
@@ -204,7 +239,7 @@ def _in_pieces(
     for start in range(0, len(body), size):
         transfer.chunks([body[start : start + size]])
         transfer.wait(fault.seconds)
-    transfer.wire.end()
+    transfer.end()
     return True
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.sandbox.gzip_stream import Block, gzip_member
-from tap_mixpanel_export.sandbox.http import rechunk
+from tap_mixpanel_export.sandbox.transfer import rechunk
 
 
 @settings(max_examples=60)
