@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
+from contextlib import nullcontext
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import processes
 import pytest
+from fake_time import machine_at
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -83,6 +86,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _it_is_now(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In a file that says what time it is, `NOW`, this machine's clock says so, too."""
+    now = getattr(request.module, "NOW", None)
+    with machine_at(now) if isinstance(now, datetime) else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

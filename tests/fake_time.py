@@ -1,12 +1,29 @@
-"""A clock for tests of the quota, moved by waiting only."""
+"""Clocks that tests move: that of the quota, and this machine's."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 SECOND = 1.25  # with the margin against jitter
 HOUR = 3610.0  # with the margin against drift
 START = 1_800_000_000.0
+
+
+def machine_at(now: datetime | Callable[[], datetime]) -> Any:
+    """A context, or a decorator, in which it is now that time on this machine.
+
+    Args:
+        now: The time; or what gives it, such as the `now` of a service's clock.
+    """
+    tell = now if callable(now) else lambda: now
+    return mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", tell)
 
 
 class FakeTime:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from fake_time import FakeTime
+from fake_time import FakeTime, machine_at
 from harness import config_for
 
 from tap_mixpanel_export.api.quota import open_quota
@@ -66,6 +66,8 @@ def tap_output(
     config = config_for(sandbox, **settings)
     with ExitStack() as stack:
         stack.enter_context(quick_taps())
+        # This machine's clock is the service's.
+        stack.enter_context(machine_at(sandbox.clock.now))
         catalog = None
         if choose is not None:
             catalog = json.loads(json.dumps(TapMixpanelExport(config=config).catalog_dict))
@@ -73,10 +75,6 @@ def tap_output(
         for patch in WAYS[way]:
             stack.enter_context(patch)
         tap = TapMixpanelExport(config=config, catalog=catalog, state=state)
-        # This machine's clock is the service's.
-        stack.enter_context(
-            mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", sandbox.clock.now)
-        )
         binary = io.BytesIO()
         stdout = io.TextIOWrapper(binary, encoding="utf-8")
         stack.enter_context(redirect_stdout(stdout))

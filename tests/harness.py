@@ -23,6 +23,7 @@ from unittest import mock
 
 import processes
 from event_truth import Number, event_id, parse
+from fake_time import machine_at
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.errors import ExportError
@@ -350,9 +351,7 @@ def _in_process(
         stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", limiter))
         # Longer and longer, as a run's are: what passes in a moment has passed by the last try.
         stack.enter_context(mock.patch("backoff.full_jitter", lambda value: value**2 / 100))
-        stack.enter_context(
-            mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", machine_now)
-        )
+        stack.enter_context(machine_at(machine_now))
         # A thread that has not ended would leave its socket to the next test to close.
         stack.enter_context(mock.patch("tap_mixpanel_export.sync.pool._PATIENCE_SECONDS", 60))
         yield

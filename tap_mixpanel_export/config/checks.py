@@ -22,6 +22,7 @@ from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.config.map_checks import map_problems
 from tap_mixpanel_export.config.personal_data import load_redaction
 from tap_mixpanel_export.config.values import complete, type_problems
+from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.windows import Bookmark, Span
 from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
@@ -164,7 +165,7 @@ def check_settings(
     credentials = choose_credentials(settings, problems)
     url = _api_url(declared, problems)
     zone = _zone(declared, problems)
-    now = now or datetime.now(timezone.utc)
+    now = now or server_clock.machine_now()
     notices = [*_notices(declared, now)]
     times = _times(declared, zone, now, problems, notices)
     columns, of_columns = load_columns(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from copy import deepcopy
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import date
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ from tap_mixpanel_export.errors import SettingsError
 from tap_mixpanel_export.export.given import check_given, environment_settings
 from tap_mixpanel_export.export.reader import EventReader
 from tap_mixpanel_export.export.window import Window, usual_width
+from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.foreign_states import take_over
 from tap_mixpanel_export.sync.state_file import read_bookmark, write_bookmark
 from tap_mixpanel_export.sync.windows import ProcessedBounds
@@ -24,6 +25,7 @@ from tap_mixpanel_export.timezones import DAY, start_of_day, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -125,7 +127,7 @@ class Export:
         if splits_per_day < 1 or (splits_per_day > 1 and (days or 1) > 1):
             raise ValueError("splits_per_day must be at least 1, and takes windows of one day")
         span = self._settings.span(None)
-        present = now or datetime.now(timezone.utc)
+        present = now or server_clock.machine_now()
         since, until = between
         first = span.day(max(span.start, since or span.start))
         last = min(span.day(min(present, until or present)), span.last_day or date.max)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ from pyspark.sql.streaming.datasource import (
 
 from tap_mixpanel_export.spark.offsets import Offset
 from tap_mixpanel_export.spark.task import Task, read_task
+from tap_mixpanel_export.sync import server_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,4 +69,4 @@ class StreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def _present_ms(self) -> int:
         if self._target_ms is not None:
             return self._target_ms
-        return self._plan.present(datetime.now(timezone.utc))
+        return self._plan.present(server_clock.machine_now())

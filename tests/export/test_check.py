@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import commands as commands_of_tests
 import pytest
 import trustme
-from fake_time import FakeTime
+from fake_time import FakeTime, machine_at
 from harness import DAY, UTC, config_for, some_days
 
 from tap_mixpanel_export.api.quota import open_quota
@@ -67,12 +67,7 @@ def check(tmp_path, capsys):
         with ExitStack() as stack:
             quota = partial(open_quota, clock=time.clock, wait=time.wait)
             stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", quota))
-            stack.enter_context(
-                mock.patch(
-                    "tap_mixpanel_export.sync.server_clock.machine_now",
-                    return_value=sandbox.clock.now() + machine_off,
-                )
-            )
+            stack.enter_context(machine_at(sandbox.clock.now() + machine_off))
             code = commands.run_check(
                 read_settings([str(path)]), as_json=True, region_urls=region_urls
             )
@@ -389,7 +384,7 @@ def test_a_config_that_cannot_be_read_is_told_in_words(tmp_path):
 
 def test_the_command_reads_the_environment_and_says_its_findings(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with Sandbox() as sandbox:
+    with Sandbox(clock=SandboxClock.fixed(NOW)) as sandbox:
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)
         code = commands.main.main(["check"], standalone_mode=False)

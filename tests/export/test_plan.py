@@ -11,7 +11,7 @@ from functools import partial
 from unittest import mock
 
 import pytest
-from fake_time import FakeTime
+from fake_time import FakeTime, machine_at
 from harness import DAY, config_for, run_tap, some_days, waits_of
 from late_arrivals import NOW, START, first_runs
 
@@ -47,12 +47,7 @@ def plan(tmp_path, capsys):
         with ExitStack() as stack:
             quota = partial(open_quota, clock=time.clock, wait=time.wait)
             stack.enter_context(mock.patch("tap_mixpanel_export.config.run.open_quota", quota))
-            stack.enter_context(
-                mock.patch(
-                    "tap_mixpanel_export.sync.server_clock.machine_now",
-                    return_value=sandbox.clock.now(),
-                )
-            )
+            stack.enter_context(machine_at(sandbox.clock.now()))
             commands.main.main(arguments, standalone_mode=False)
         said = capsys.readouterr().out
         return json.loads(said) if as_json else said

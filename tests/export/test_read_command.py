@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from event_truth import expected_rows
+from fake_time import machine_at
 from fixtures_unit import quick_taps
 from harness import config_for
 
@@ -36,13 +37,14 @@ BAD_DAY = date(2026, 1, 17)
 
 
 @pytest.fixture
-def sandbox(monkeypatch):
-    with Sandbox(clock=SandboxClock.fixed(NOW)) as sandbox:
-        # A machine whose clock is the service's.
-        now = "tap_mixpanel_export.sync.server_clock.machine_now"
-        monkeypatch.setattr(now, sandbox.clock.now)
-        with quick_taps():
-            yield sandbox
+def sandbox():
+    # A machine whose clock is the service's.
+    with (
+        Sandbox(clock=SandboxClock.fixed(NOW)) as sandbox,
+        machine_at(sandbox.clock.now),
+        quick_taps(),
+    ):
+        yield sandbox
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from event_truth import event_id
+from fake_time import machine_at
 from harness import DAY, facts, hasty, truth
 from late_arrivals import HOUR, NOW, START, late, stamped
 
@@ -22,9 +23,8 @@ from tap_mixpanel_export.spark.task import Task, read_task
 @pytest.fixture
 def clock(monkeypatch):
     clock = SandboxClock.fixed(NOW)
-    monkeypatch.setattr("tap_mixpanel_export.sync.server_clock.machine_now", clock.now)
     monkeypatch.setattr(Quota, "PER_SECOND", 1000)
-    with hasty():
+    with machine_at(clock.now), hasty():
         yield clock
 
 

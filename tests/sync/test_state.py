@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
-from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
+from fake_time import machine_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ def window_to(end, *, late_only=False):
 
 def noon_clock():
     """Noon, by the service and by this machine."""
-    with mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", return_value=NOON):
+    with machine_at(NOON):
         clock = ServerClock()
         clock.note(NOON)
     return clock
