@@ -26,7 +26,6 @@ _NUMBER_TYPES = {
     XdmType.BOOLEAN: pa.bool_(),
 }
 _QUOTE = ord('"')
-_ANY_TEXT = XdmField(XdmType.STRING)
 # All that an object without fields can be.
 _EMPTY_OBJECT = "{}"
 
@@ -75,9 +74,9 @@ def arrow_type(field: XdmField) -> pa.DataType:
     Parquet has no such struct.
     """
     if field.type is XdmType.ARRAY:
-        return pa.list_(arrow_type(field.items or _ANY_TEXT))
+        return pa.list_(arrow_type(field.item))
     if field.type is XdmType.MAP:
-        return pa.map_(pa.string(), arrow_type(field.items or _ANY_TEXT))
+        return pa.map_(pa.string(), arrow_type(field.item))
     if field.type is XdmType.OBJECT and field.properties:
         return pa.struct(
             [pa.field(name, arrow_type(child)) for name, child in field.properties.items()]
@@ -143,10 +142,10 @@ def _present_shaper(field: XdmField) -> Callable[[Any], Any]:
         # Arrow refuses 1 for 1.0.
         return _as_double
     if field.type is XdmType.ARRAY:
-        shape_item = _shaper(field.items or _ANY_TEXT)
+        shape_item = _shaper(field.item)
         return lambda items: list(map(shape_item, items))
     if field.type is XdmType.MAP:
-        shape_member = _shaper(field.items or _ANY_TEXT)
+        shape_member = _shaper(field.item)
         return lambda members: [(name, shape_member(value)) for name, value in members.items()]
     if field.type is XdmType.OBJECT:
         return _object_shaper(field)

@@ -129,9 +129,7 @@ def checked_type(field: XdmField) -> Any | None:
 
 def is_plain_text(field: XdmField) -> bool:
     """Whether any JSON string is a value of the column as it is."""
-    return field.type is XdmType.STRING and not (
-        field.enum or field.pattern or field.min_length or field.max_length is not None
-    )
+    return field.type is XdmType.STRING and not field.is_narrowed
 
 
 def _maker(field: XdmField) -> Callable[[bytes], ValueText]:

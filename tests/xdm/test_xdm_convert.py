@@ -11,14 +11,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.schema.convert import converter
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 STRING = XdmField(XdmType.STRING)
-
-
-def field_of(xdm_type: XdmType, **more: object) -> XdmField:
-    minimum, maximum = bounded(xdm_type, None, None)
-    return XdmField(xdm_type, **{"minimum": minimum, "maximum": maximum, **more})
 
 
 def convert(field: XdmField, text: str) -> object:
@@ -51,7 +46,7 @@ def test_everything_becomes_text_as_exported(text, expected):
 
 @pytest.mark.parametrize("xdm_type", list(INTEGER_BOUNDS))
 def test_integers_are_bounded(xdm_type):
-    field = field_of(xdm_type)
+    field = XdmField(xdm_type)
     for bound in INTEGER_BOUNDS[xdm_type]:
         assert convert(field, str(bound)) == bound
         assert convert(field, f'"{bound}"') == bound
@@ -65,7 +60,7 @@ def test_integers_are_bounded(xdm_type):
     ("text", "expected"), [("12.0", 12), ("1e3", 1000), ('"007"', 7), ('"-0"', 0), ("null", None)]
 )
 def test_what_is_an_integer_becomes_one(text, expected):
-    value = convert(field_of(XdmType.LONG), text)
+    value = convert(XdmField(XdmType.LONG), text)
     assert value == expected
     assert type(value) is type(expected)
 
@@ -75,20 +70,20 @@ def test_what_is_an_integer_becomes_one(text, expected):
     ["12.5", "1e300", "1e400", "true", '"12.0"', '" 1"', '"+1"', '"1_0"', '"٣"', '""', "[]", "{}"],
 )
 def test_what_is_no_integer_is_refused(text):
-    refused(field_of(XdmType.LONG), text)
+    refused(XdmField(XdmType.LONG), text)
 
 
 def test_a_text_of_ten_thousand_digits_is_refused_and_no_crash():
-    refused(field_of(XdmType.LONG), '"' + "9" * 10_000 + '"')
-    refused(field_of(XdmType.NUMBER), '"' + "9" * 10_000 + '"')
+    refused(XdmField(XdmType.LONG), '"' + "9" * 10_000 + '"')
+    refused(XdmField(XdmType.NUMBER), '"' + "9" * 10_000 + '"')
 
 
 def test_decimals_of_the_sdk_are_numbers():
-    long = converter(field_of(XdmType.LONG))
+    long = converter(XdmField(XdmType.LONG))
     assert long(Decimal("12.00"), str) == 12
     with pytest.raises(ConversionError):
         long(Decimal("1E+400"), str)
-    number = converter(field_of(XdmType.NUMBER))
+    number = converter(XdmField(XdmType.NUMBER))
     assert number(Decimal("0.10"), str) == Decimal("0.10")
     with pytest.raises(ConversionError):
         number(Decimal("1E+400"), str)
@@ -98,7 +93,7 @@ def test_decimals_of_the_sdk_are_numbers():
 @settings(max_examples=60, deadline=None)
 @given(st.integers())
 def test_text_and_number_agree_on_what_fits(number):
-    field = field_of(XdmType.LONG)
+    field = XdmField(XdmType.LONG)
     fits = INTEGER_BOUNDS[XdmType.LONG][0] <= number <= INTEGER_BOUNDS[XdmType.LONG][1]
     for text in (str(number), f'"{number}"'):
         if fits:
@@ -112,7 +107,7 @@ def test_text_and_number_agree_on_what_fits(number):
     [("1", 1), ("1.5", 1.5), ('"1.5"', 1.5), ('"-2e3"', -2000.0), ('"12"', 12)],
 )
 def test_numbers(text, expected):
-    assert convert(field_of(XdmType.NUMBER), text) == expected
+    assert convert(XdmField(XdmType.NUMBER), text) == expected
 
 
 @pytest.mark.parametrize(
@@ -120,11 +115,11 @@ def test_numbers(text, expected):
     ["true", '"1,5"', '".5"', '"01"', '"1e400"', '"0.1000000000000000000001"', '"NaN"', "[]"],
 )
 def test_no_numbers(text):
-    refused(field_of(XdmType.NUMBER), text)
+    refused(XdmField(XdmType.NUMBER), text)
 
 
 def test_numbers_keep_the_bounds_of_the_field():
-    field = field_of(XdmType.NUMBER, minimum=0, maximum=1)
+    field = XdmField(XdmType.NUMBER, minimum=0, maximum=1)
     assert convert(field, "0.5") == 0.5
     refused(field, "1.5")
     refused(field, '"-1"')
@@ -141,8 +136,8 @@ BOOLEAN_WORDS = {
 
 @pytest.mark.parametrize(("word", "expected"), BOOLEAN_WORDS.items())
 def test_booleans_of_adobes_lists(word, expected):
-    assert convert(field_of(XdmType.BOOLEAN), json.dumps(word)) is expected
-    assert convert(field_of(XdmType.BOOLEAN), json.dumps(word.upper())) is expected
+    assert convert(XdmField(XdmType.BOOLEAN), json.dumps(word)) is expected
+    assert convert(XdmField(XdmType.BOOLEAN), json.dumps(word.upper())) is expected
     # The one reading of expressions, too.
     for text in ("to_bool(a)", "a && true", "iif(a, true, false)"):
         assert compile_expression(text).evaluate({("a",): word}.get) is expected
@@ -158,7 +153,7 @@ def test_booleans_of_adobes_lists(word, expected):
     ],
 )
 def test_bounds_with_fractions_are_those_of_whole_numbers(bounds, taken, refused):
-    field = field_of(XdmType.LONG, **bounds)
+    field = XdmField(XdmType.LONG, **bounds)
     for text in taken:
         assert convert(field, text) == int(text)
     for text in refused:
@@ -193,13 +188,13 @@ DATE_FORMATS = [
 @pytest.mark.parametrize(("text", "expected"), DATE_FORMATS)
 def test_dates_that_data_prep_reads_by_itself(text, expected):
     assert len(DATE_FORMATS) == 18
-    assert convert(field_of(XdmType.DATE_TIME), json.dumps(text)) == expected
+    assert convert(XdmField(XdmType.DATE_TIME), json.dumps(text)) == expected
     if expected.endswith("T00:00:00Z"):
-        assert convert(field_of(XdmType.DATE), json.dumps(text)) == "2022-05-16"
+        assert convert(XdmField(XdmType.DATE), json.dumps(text)) == "2022-05-16"
     else:
         # A time of day would be lost.
         with pytest.raises(ConversionError):
-            convert(field_of(XdmType.DATE), json.dumps(text))
+            convert(XdmField(XdmType.DATE), json.dumps(text))
 
 
 @pytest.mark.parametrize(
@@ -215,7 +210,7 @@ def test_dates_that_data_prep_reads_by_itself(text, expected):
     ],
 )
 def test_the_first_format_that_fits_counts(text, expected):
-    assert convert(field_of(XdmType.DATE_TIME), json.dumps(text)) == expected
+    assert convert(XdmField(XdmType.DATE_TIME), json.dumps(text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -225,12 +220,12 @@ def test_the_first_format_that_fits_counts(text, expected):
 def test_other_dates_are_refused(text):
     for xdm_type in (XdmType.DATE, XdmType.DATE_TIME):
         with pytest.raises(ConversionError):
-            convert(field_of(xdm_type), json.dumps(text))
+            convert(XdmField(xdm_type), json.dumps(text))
 
 
 @pytest.mark.parametrize("text", ["1", "0", '"1"', '"t"', '""', "[]", '"ja"'])
 def test_no_booleans(text):
-    refused(field_of(XdmType.BOOLEAN), text)
+    refused(XdmField(XdmType.BOOLEAN), text)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +241,7 @@ def test_no_booleans(text):
     ],
 )
 def test_date_times(value, expected):
-    field = field_of(XdmType.DATE_TIME)
+    field = XdmField(XdmType.DATE_TIME)
     assert convert(field, json.dumps(value)) == expected
     checker = FormatChecker(["date-time"])
     assert Draft202012Validator(field.json_schema(), format_checker=checker).is_valid(expected)
@@ -257,11 +252,11 @@ def test_date_times(value, expected):
     ['"2022-02-30"', '"0000-01-01"', '"2022-05-16T25:00:00Z"', "1652700000", '"today"', "true"],
 )
 def test_no_date_times(text):
-    refused(field_of(XdmType.DATE_TIME), text)
+    refused(XdmField(XdmType.DATE_TIME), text)
 
 
 def test_dates():
-    field = field_of(XdmType.DATE)
+    field = XdmField(XdmType.DATE)
     assert convert(field, '"2022-05-16"') == "2022-05-16"
     assert convert(field, '"2022-05-16T00:00:00"') == "2022-05-16"
     for text in ('"2022-05-16T10:00:00"', '"2022-05-16T00:00:00+02:00"', '"2022-13-01"', "5"):
@@ -270,39 +265,47 @@ def test_dates():
 
 @pytest.mark.parametrize("value", ["https://example.com/a?b=c#d", "urn:isbn:1", "http://[::1]:80/"])
 def test_uris(value):
-    assert convert(field_of(XdmType.URI), json.dumps(value)) == value
+    assert convert(XdmField(XdmType.URI), json.dumps(value)) == value
 
 
 @pytest.mark.parametrize(
     "text", ['"example.com"', '"http://a b"', '"http://ü"', "5", '"http://[x"']
 )
 def test_no_uris(text):
-    refused(field_of(XdmType.URI), text)
+    refused(XdmField(XdmType.URI), text)
 
 
 def test_enum_pattern_and_length_are_checked():
-    plan = field_of(XdmType.STRING, enum=("free", "paid"))
+    plan = XdmField(XdmType.STRING, enum=("free", "paid"))
     assert plan.label == "Enum"
     assert convert(plan, '"free"') == "free"
     refused(plan, '"gold"')
-    refused(field_of(XdmType.STRING, pattern="^a"), '"b"')
-    refused(field_of(XdmType.STRING, max_length=2), "123")
-    assert convert(field_of(XdmType.STRING, min_length=2), "12") == "12"
+    refused(XdmField(XdmType.STRING, pattern="^a"), '"b"')
+    refused(XdmField(XdmType.STRING, max_length=2), "123")
+    assert convert(XdmField(XdmType.STRING, min_length=2), "12") == "12"
+
+
+def test_lengths_and_patterns_bind_texts_only():
+    # JSON Schema has them for strings; a field group may write them at any type.
+    narrow = {"min_length": 3, "max_length": 2, "pattern": "^x"}
+    assert convert(XdmField(XdmType.LONG, **narrow), '"5"') == 5
+    assert convert(XdmField(XdmType.ARRAY, items=STRING, **narrow), '["a"]') == ["a"]
+    assert convert(XdmField(XdmType.BOOLEAN, **narrow), "true") is True
 
 
 def test_arrays_convert_their_items_with_the_text_as_exported():
-    field = field_of(XdmType.ARRAY, items=STRING)
+    field = XdmField(XdmType.ARRAY, items=STRING)
     assert convert(field, '["a", 1.50, {"x": 1.0}, null]') == ["a", "1.50", '{"x": 1.0}', None]
-    refused(field_of(XdmType.ARRAY, items=field_of(XdmType.LONG)), "[1, 2.5]")
+    refused(XdmField(XdmType.ARRAY, items=XdmField(XdmType.LONG)), "[1, 2.5]")
     refused(field, '"a"')
 
 
 def test_objects_and_maps_convert_their_members():
-    cart = field_of(XdmType.OBJECT, properties={"total": STRING, "count": field_of(XdmType.LONG)})
+    cart = XdmField(XdmType.OBJECT, properties={"total": STRING, "count": XdmField(XdmType.LONG)})
     assert convert(cart, '{"total": 9.90, "count": "3"}') == {"total": "9.90", "count": 3}
     refused(cart, '{"total": 1, "more": 2}')
     refused(cart, "[]")
-    prices = field_of(XdmType.MAP, items=STRING)
+    prices = XdmField(XdmType.MAP, items=STRING)
     assert convert(prices, '{"a": 1.0}') == {"a": "1.0"}
 
 
@@ -320,10 +323,10 @@ json_values = st.recursive(
     max_leaves=5,
 )
 FIELDS = [
-    *(field_of(xdm_type) for xdm_type in XdmType if xdm_type is not XdmType.OBJECT),
-    field_of(XdmType.OBJECT, properties={"a": field_of(XdmType.BYTE), "b": STRING}),
-    field_of(XdmType.ARRAY, items=field_of(XdmType.BOOLEAN)),
-    field_of(XdmType.STRING, enum=("12", "true")),
+    *(XdmField(xdm_type) for xdm_type in XdmType if xdm_type is not XdmType.OBJECT),
+    XdmField(XdmType.OBJECT, properties={"a": XdmField(XdmType.BYTE), "b": STRING}),
+    XdmField(XdmType.ARRAY, items=XdmField(XdmType.BOOLEAN)),
+    XdmField(XdmType.STRING, enum=("12", "true")),
 ]
 
 

@@ -76,6 +76,28 @@ def test_required_fields_inside_of_objects_count_too(files):
         listen([schema_message(), record_message({**SIGN_UP, "properties": {"n": 1}})], config)
 
 
+def test_of_several_missing_fields_the_first_by_name_is_told_always(files):
+    names = [f"f{number:02}" for number in range(20)]
+    inner = {
+        "type": "object",
+        "required": names,
+        "properties": {"n": LONG} | dict.fromkeys(names, TEXT),
+    }
+    config = config_of(files, [attribute("data.n", "_extconndev.o.n")], {"o": inner})
+    with pytest.raises(MapperRunError, match=r"required field _extconndev\.o\.f00"):
+        listen([schema_message(), record_message({**SIGN_UP, "properties": {"n": 1}})], config)
+    with pytest.raises(MapperRunError, match="required field _id"):
+        listen([schema_message(), record_message({"properties": {}})], config)
+
+
+def test_a_date_that_is_in_no_year_of_utc_is_left_out_and_rejects_no_record(files):
+    day = {"type": "string", "format": "date-time"}
+    config = config_of(files, [attribute("data.d", "_extconndev.d")], {"d": day})
+    # Clocks of Berlin were 53 minutes and 28 seconds ahead, which RFC 3339 can write in UTC only.
+    record = {**SIGN_UP, "properties": {"d": "0001-01-01T00:00:00 Europe/Berlin"}}
+    assert "_extconndev" not in mapped(record, config)
+
+
 DEEP = "[" * 400 + "]" * 400
 
 

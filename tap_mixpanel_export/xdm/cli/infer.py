@@ -23,7 +23,7 @@ from tap_mixpanel_export.xdm.mapping.columns import (
 )
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType, source_text
 from tap_mixpanel_export.xdm.schema.convert import converter
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, bounded
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -196,15 +196,12 @@ def _leaf(found: Seen) -> XdmField:
     """Return a field that takes every value that was seen."""
     # Only text takes an object beside a value of another type: its JSON text.
     xdm_type = XdmType.STRING if found.objects else _common(found.types)
-    minimum, maximum = bounded(xdm_type, None, None)
-    items: XdmField | None = None
-    if xdm_type is XdmType.ARRAY:
-        kind = _common(found.items)
-        least, greatest = bounded(kind, None, None)
-        nested = kind in {XdmType.ARRAY, XdmType.MAP}
-        # Lists in lists and lists of objects have no one shape: their JSON text keeps them whole.
-        items = XdmField(XdmType.STRING) if nested else XdmField(kind, "", "", least, greatest)
-    return XdmField(xdm_type, minimum=minimum, maximum=maximum, items=items)
+    if xdm_type is not XdmType.ARRAY:
+        return XdmField(xdm_type)
+    kind = _common(found.items)
+    # Lists in lists and lists of objects have no one shape: their JSON text keeps them whole.
+    nested = kind in {XdmType.ARRAY, XdmType.MAP}
+    return XdmField(xdm_type, items=XdmField(XdmType.STRING if nested else kind))
 
 
 def _common(types: Counter[XdmType]) -> XdmType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, CLASS_ID
-from tap_mixpanel_export.xdm.schema.field import FORMATS, XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.field import ITEM_KEYWORDS, XdmField, XdmType
 
 if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
@@ -24,16 +24,7 @@ def field_payload(field: XdmField) -> JsonObject:
     xdm_type = XdmType.STRING if field.type is XdmType.URI else field.type
     texts = {"title": field.title, "description": field.description}
     payload: JsonObject = {key: text for key, text in texts.items() if text}
-    payload |= {"type": field.type.json_type, "meta:xdmType": xdm_type.value}
-    optional = {
-        "format": FORMATS.get(field.type),
-        "minimum": field.minimum,
-        "maximum": field.maximum,
-        "pattern": field.pattern,
-        "minLength": field.min_length,
-        "maxLength": field.max_length,
-    }
-    payload |= {key: value for key, value in optional.items() if value is not None}
+    payload |= {"type": field.type.json_type, "meta:xdmType": xdm_type.value, **field.keywords}
     if field.enum:
         payload["enum"] = list(field.enum)
         payload["meta:enum"] = {str(value): str(value) for value in field.enum}
@@ -41,9 +32,8 @@ def field_payload(field: XdmField) -> JsonObject:
         payload["properties"] = {n: field_payload(child) for n, child in field.properties.items()}
         if field.required:
             payload["required"] = sorted(field.required)
-    elif field.type in {XdmType.ARRAY, XdmType.MAP}:
-        items = field_payload(field.items or XdmField(XdmType.STRING))
-        payload["items" if field.type is XdmType.ARRAY else "additionalProperties"] = items
+    elif field.type in ITEM_KEYWORDS:
+        payload[ITEM_KEYWORDS[field.type]] = field_payload(field.item)
     return payload
 
 

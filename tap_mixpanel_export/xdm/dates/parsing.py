@@ -66,58 +66,53 @@ def _expression(field: Field) -> str:
     return other[letter]
 
 
-class DateReader:
-    """A pattern made ready to read dates.
+@lru_cache(maxsize=256)
+def date_reader(pattern: str) -> Callable[[str], datetime | None]:
+    """Return what reads a date that fits a pattern, and gives None for other text.
+
+    What the pattern lacks is the first of January, midnight, UTC. The function raises ValueError if
+    there is no such day or time.
 
     Raises:
         ValueError: If the pattern has no meaning, has fields that say no date, or lacks the year.
     """
+    parts = tokens(pattern)
+    fields = [part for part in parts if isinstance(part, Field)]
+    meanings = [_ALIASES.get(field.letter, field.letter) for field in fields]
+    if len(set(meanings)) < len(meanings):
+        # Which of the two counts? And many of them, in turn, can be tried for years.
+        raise ValueError(f"the date pattern '{pattern}' has a field twice")
+    if "y" not in meanings:
+        raise ValueError(f"the date pattern '{pattern}' lacks the year (yyyy)")
+    expression = re.compile(
+        "".join(re.escape(part) if isinstance(part, str) else _expression(part) for part in parts),
+        re.ASCII | re.IGNORECASE,
+    )
 
-    def __init__(self, pattern: str) -> None:
-        parts = tokens(pattern)
-        self._fields = [part for part in parts if isinstance(part, Field)]
-        meanings = [_ALIASES.get(field.letter, field.letter) for field in self._fields]
-        if len(set(meanings)) < len(meanings):
-            # Which of the two counts? And many of them, in turn, can be tried for years.
-            raise ValueError(f"the date pattern '{pattern}' has a field twice")
-        if "y" not in meanings:
-            raise ValueError(f"the date pattern '{pattern}' lacks the year (yyyy)")
-        self._expression = re.compile(
-            "".join(
-                re.escape(part) if isinstance(part, str) else _expression(part) for part in parts
-            ),
-            re.ASCII | re.IGNORECASE,
-        )
-
-    def read(self, value: str) -> datetime | None:
-        """Read a date; what the pattern lacks is the first of January, midnight, UTC.
-
-        Returns:
-            The date, or None if the text does not fit the pattern.
-
-        Raises:
-            ValueError: If there is no such day or time.
-        """
-        match = self._expression.fullmatch(value)
+    def read(value: str) -> datetime | None:
+        match = expression.fullmatch(value)
         if match is None:
             return None
-        found = {
-            _ALIASES.get(field.letter, field.letter): (field, group)
-            for field, group in zip(self._fields, match.groups(), strict=True)
-        }
-        numbers = {letter: int(group) for letter, (_, group) in found.items() if group.isdecimal()}
-        year_field, year = found["y"]
-        return datetime(
-            # Two digits are years of this century, as in java.time.
-            int(year) + (2000 if year_field.count == len("yy") else 0),
-            numbers.get("M") or _month_number(found.get("M")),
-            numbers.get("d", 1),
-            _hour(numbers, found),
-            numbers.get("m", 0),
-            numbers.get("s", 0),
-            int(found["S"][1].ljust(6, "0")[:6]) if "S" in found else 0,
-            zone(found["zone"][1]) if "zone" in found else timezone.utc,
-        )
+        groups = zip(fields, match.groups(), strict=True)
+        return _date_of(dict(zip(meanings, groups, strict=True)))
+
+    return read
+
+
+def _date_of(found: dict[str, tuple[Field, str]]) -> datetime:
+    numbers = {letter: int(group) for letter, (_, group) in found.items() if group.isdecimal()}
+    year_field, year = found["y"]
+    return datetime(
+        # Two digits are years of this century, as in java.time.
+        int(year) + (2000 if year_field.count == len("yy") else 0),
+        numbers.get("M") or _month_number(found.get("M")),
+        numbers.get("d", 1),
+        _hour(numbers, found),
+        numbers.get("m", 0),
+        numbers.get("s", 0),
+        int(found["S"][1].ljust(6, "0")[:6]) if "S" in found else 0,
+        zone(found["zone"][1]) if "zone" in found else timezone.utc,
+    )
 
 
 def _month_number(found: tuple[Field, str] | None) -> int:
@@ -137,10 +132,6 @@ def _hour(numbers: dict[str, int], found: dict[str, tuple[Field, str]]) -> int:
     return 0 if hour == 24 and found["H"][0].letter == "k" else hour  # noqa: PLR2004 - hours
 
 
-date_reader = lru_cache(maxsize=256)(DateReader)
-"""`DateReader`, made once for each pattern."""
-
-
 def read_date(value: str) -> datetime:
     """Read a date of any format that Data Prep tries when it is told none, ISO 8601 first.
 
@@ -149,21 +140,17 @@ def read_date(value: str) -> datetime:
     """
     if len(value) > _LONGEST_DATE:
         raise ValueRefusedError("finds no date in a long text")
-    attempts = (_attempt(reader, value) for reader in _default_readers())
-    result = next((date for date in attempts if date is not None), None)
-    if result is None:
-        raise ValueRefusedError("finds no date in the text; name its format")
-    return result
+    for read in _default_readers():
+        try:
+            date = read(value)
+        except ValueError:
+            # 12112020 looks like yyyyMMdd until its month is 20; a later format fits it.
+            continue
+        if date is not None:
+            return date
+    raise ValueRefusedError("finds no date in the text; name its format")
 
 
 @cache
 def _default_readers() -> tuple[Callable[[str], datetime | None], ...]:
-    return (read_iso, *(date_reader(pattern).read for pattern in _DEFAULT_PATTERNS))
-
-
-def _attempt(reader: Callable[[str], datetime | None], value: str) -> datetime | None:
-    try:
-        return reader(value)
-    except ValueError:
-        # 12112020 looks like yyyyMMdd until its month is 20; a later format fits it.
-        return None
+    return (read_iso, *map(date_reader, _DEFAULT_PATTERNS))

@@ -187,23 +187,14 @@ _LONGEST = (
 )
 
 
-class DateFormat:
-    """A pattern made ready to write dates.
+@lru_cache(maxsize=256)
+def date_writer(pattern: str) -> Callable[[datetime], str]:
+    """Return what writes a date as the pattern says, in the date's own zone.
 
     Raises:
         ValueError: If the pattern has no meaning.
     """
-
-    def __init__(self, pattern: str) -> None:
-        self._parts = tokens(pattern)
-
-    def write(self, value: datetime) -> str:
-        """Return a date as the pattern says, in the date's own zone."""
-        return "".join(
-            part if isinstance(part, str) else _WRITERS[part.letter](value, part.count)
-            for part in self._parts
-        )
-
-
-date_format = lru_cache(maxsize=256)(DateFormat)
-"""`DateFormat`, made once for each pattern."""
+    parts = tokens(pattern)
+    return lambda date: "".join(
+        part if isinstance(part, str) else _WRITERS[part.letter](date, part.count) for part in parts
+    )

@@ -75,10 +75,7 @@ class _Step:
 
     @classmethod
     def of(cls, box: int, destination: Path, field: XdmField, path: Path) -> _Step:
-        exact = _EXACT_TYPES.get(field.type)
-        constrained = field.enum or field.pattern is not None
-        if constrained or field.min_length is not None or field.max_length is not None:
-            exact = None
+        exact = None if field.is_narrowed else _EXACT_TYPES.get(field.type)
         is_integer = field.type in INTEGER_BOUNDS
         least, greatest = integer_bounds(field) if is_integer else (None, None)
         return cls(

@@ -99,12 +99,7 @@ def _parse(entry: str) -> tuple[tuple[str, ...], XdmField | None]:
     path = split_path(name)
     if len(path) == 1 and path[0] in OWN_COLUMNS:
         raise ValueError("every record has this column")
-    return path, _field(COLUMN_TYPES[kind]) if kind else None
-
-
-def _field(kind: XdmType) -> XdmField:
-    least, greatest = INTEGER_BOUNDS.get(kind, (None, None))
-    return XdmField(kind, minimum=least, maximum=greatest)
+    return path, XdmField(COLUMN_TYPES[kind]) if kind else None
 
 
 def _name(path: tuple[str, ...], taken: set[str]) -> str:

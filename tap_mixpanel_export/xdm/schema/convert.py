@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import time
 from decimal import Decimal
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +26,6 @@ from tap_mixpanel_export.xdm.regular_expressions import compiled
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tap_mixpanel_export.xdm.regular_expressions import Pattern
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
@@ -35,6 +35,10 @@ JsonText = Callable[[], str]
 Converter = Callable[[Any, JsonText], Any]
 """Takes a decoded JSON value and its text; returns the converted value, None for None."""
 
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+_NUMBERS = frozenset({int, float, Decimal})
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # RFC 3986, appendix A, without the forms of IPv6 addresses spelled out.
@@ -52,26 +56,21 @@ _URI = re.compile(
 def converter(field: XdmField) -> Converter:
     """Return the function that converts values for a field.
 
-    Args:
-        field: The field.
-
     Returns:
         A function of a decoded JSON value and a function that gives its JSON text as exported. It
         returns the value in the field's type, and None for None. It raises `ConversionError` when
         the value does not fit, and may be called by several threads at once.
     """
-    base = _BUILDERS[field.type](field)
-    checks = _checks(field)
-    if not checks:
-        return lambda value, text: None if value is None else base(value, text)
+    convert_or_none = _CONVERTERS.get(field.type) or _BUILDERS[field.type](field)
+    if checks := _checks(field):
+        convert_or_none = _checked(convert_or_none, checks)
 
     def convert(value: Any, text: JsonText) -> Any:
         if value is None:
             return None
-        converted = base(value, text)
-        for check in checks:
-            if not check(converted):
-                raise _misfit(value, field)
+        converted = convert_or_none(value, text)
+        if converted is None:
+            raise _misfit(value, field)
         return converted
 
     return convert
@@ -92,17 +91,26 @@ def convert_static(field: XdmField, value: object) -> object:
 
 
 def _misfit(value: object, field: XdmField) -> ConversionError:
-    return ConversionError(f"{_kind(value)} does not fit the type {field.label} of the field")
-
-
-def _kind(value: object) -> str:
     if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, (int, float, Decimal)):
-        return "a number"
-    return (
-        "a text" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"
-    )
+        kind = "a boolean"
+    elif type(value) in _NUMBERS:
+        kind = "a number"
+    else:
+        kinds: dict[type, str] = {str: "a text", list: "a list"}
+        kind = kinds.get(type(value), "an object")
+    return ConversionError(f"{kind} does not fit the type {field.label} of the field")
+
+
+def _checked(convert: Converter, checks: list[Callable[[Any], bool]]) -> Converter:
+    def convert_or_none(value: Any, text: JsonText) -> Any:
+        converted = convert(value, text)
+        if converted is not None:
+            for check in checks:
+                if not check(converted):
+                    return None
+        return converted
+
+    return convert_or_none
 
 
 def _checks(field: XdmField) -> list[Callable[[Any], bool]]:
@@ -110,13 +118,14 @@ def _checks(field: XdmField) -> list[Callable[[Any], bool]]:
     checks: list[Callable[[Any], bool]] = []
     if field.enum:
         checks.append(lambda value: value in field.enum)
+    # JSON Schema has patterns and lengths for texts only.
     if field.pattern is not None:
         pattern = compiled(field.pattern)
-        checks.append(lambda value: _matches(pattern, value))
+        checks.append(lambda value: not isinstance(value, str) or _matches(pattern, value))
     if field.min_length is not None or field.max_length is not None:
         least = field.min_length or 0
-        greatest = float("inf") if field.max_length is None else field.max_length
-        checks.append(lambda value: least <= len(value) <= greatest)
+        most = float("inf") if field.max_length is None else field.max_length
+        checks.append(lambda value: not isinstance(value, str) or least <= len(value) <= most)
     if field.type is XdmType.NUMBER:
         minimum, maximum = field.minimum, field.maximum
         if minimum is not None:
@@ -126,193 +135,153 @@ def _checks(field: XdmField) -> list[Callable[[Any], bool]]:
     return checks
 
 
-def _matches(pattern: Pattern, value: Any) -> bool:
+def _matches(pattern: Pattern, text: str) -> bool:
     try:
-        # JSON Schema has patterns for texts only.
-        return not isinstance(value, str) or pattern.search(value) is not None
+        return pattern.search(text) is not None
     except ValueError:
         # Too large a text for this pattern.
         return False
 
 
-def _string(_field: XdmField) -> Converter:
-    def convert(value: Any, text: JsonText) -> str:
-        if isinstance(value, str):
-            return value
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return text()
-
-    return convert
+def _string(value: Any, text: JsonText) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return text()
 
 
-def _uri(field: XdmField) -> Converter:
-    def convert(value: Any, _text: JsonText) -> str:
-        if isinstance(value, str) and _URI.fullmatch(value):
-            return value
-        raise _misfit(value, field)
-
-    return convert
+def _uri(value: Any, _text: JsonText) -> str | None:
+    return value if isinstance(value, str) and _URI.fullmatch(value) else None
 
 
 def _integer(field: XdmField) -> Converter:
     least, greatest = integer_bounds(field)
 
-    def convert(value: Any, _text: JsonText) -> int:
-        if isinstance(value, str):
-            if not _INTEGER.fullmatch(value):
-                raise _misfit(value, field)
-            try:
-                number: Any = int(value)
-            except ValueError:  # More digits than Python converts are out of any bounds.
-                raise _misfit(value, field) from None
-        elif isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise _misfit(value, field)
-        else:
-            number = value
+    def convert(value: Any, _text: JsonText) -> int | None:
+        number = _integer_of_text(value) if isinstance(value, str) else value
         # The bounds come first: the integer of 1e308 has 308 digits.
-        if not least <= number <= greatest or number != int(number):
-            raise _misfit(value, field)
+        if type(number) not in _NUMBERS or not least <= number <= greatest or number != int(number):
+            return None
         return int(number)
 
     return convert
 
 
-def _number(field: XdmField) -> Converter:
-    def convert(value: Any, _text: JsonText) -> int | float | Decimal:
-        if isinstance(value, str):
-            return _number_of_text(value, field)
-        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise _misfit(value, field)
-        if not isinstance(value, int) and not isfinite(value):
-            raise _misfit(value, field)
-        return value
-
-    return convert
+def _integer_of_text(text: str) -> Any:
+    try:
+        return int(text) if _INTEGER.fullmatch(text) else None
+    except ValueError:
+        # More digits than Python converts are out of any bounds.
+        return None
 
 
-def _number_of_text(text: str, field: XdmField) -> int | float:
+def _number(value: Any, _text: JsonText) -> int | float | Decimal | None:
+    if isinstance(value, str):
+        return _number_of_text(value)
+    if type(value) not in _NUMBERS or not (type(value) is int or isfinite(value)):
+        return None
+    return value  # type: ignore[no-any-return]
+
+
+def _number_of_text(text: str) -> int | float | None:
     if not _NUMBER.fullmatch(text):
-        raise _misfit(text, field)
+        return None
     try:
         if _INTEGER.fullmatch(text):
             return int(text)
         number = float(text)
-        if isfinite(number) and Decimal(repr(number)) == Decimal(text):
-            return number
+        return number if isfinite(number) and Decimal(repr(number)) == Decimal(text) else None
     except (ValueError, ArithmeticError):
-        raise _misfit(text, field) from None
-    raise _misfit(text, field)
+        return None
 
 
-def _boolean(field: XdmField) -> Converter:
-    def convert(value: Any, _text: JsonText) -> bool:
-        if isinstance(value, bool):
-            return value
-        word = boolean_of_word(value) if isinstance(value, str) else None
-        if word is None:
-            raise _misfit(value, field)
-        return word
-
-    return convert
+def _boolean(value: Any, _text: JsonText) -> bool | None:
+    if isinstance(value, str):
+        return boolean_of_word(value)
+    return value if isinstance(value, bool) else None
 
 
-def _moment(value: Any, field: XdmField) -> datetime:
-    """Read a date of any of the formats that Data Prep reads by itself."""
+def _date(value: Any, _text: JsonText) -> str | None:
     try:
-        if isinstance(value, str):
-            return read_date(value)
+        date = read_date(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    # A time of day would be lost.
+    is_date = date is not None and not date.utcoffset() and date.time() == time()
+    return date.date().isoformat() if date is not None and is_date else None
+
+
+def _date_time(value: Any, _text: JsonText) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return rfc3339_text(value) or iso_text(read_date(value))
     except (ValueError, ArithmeticError):
-        raise _misfit(value, field) from None
-    raise _misfit(value, field)
-
-
-def _date(field: XdmField) -> Converter:
-    def convert(value: Any, _text: JsonText) -> str:
-        moment = _moment(value, field)
-        if any((moment.utcoffset(), moment.hour, moment.minute, moment.second, moment.microsecond)):
-            # A time of day would be lost.
-            raise _misfit(value, field)
-        return moment.date().isoformat()
-
-    return convert
-
-
-def _date_time(field: XdmField) -> Converter:
-    def convert(value: Any, _text: JsonText) -> str:
-        if isinstance(value, str):
-            try:
-                text = rfc3339_text(value)
-            except ValueError:
-                raise _misfit(value, field) from None
-            if text is not None:
-                return text
-        return iso_text(_moment(value, field))
-
-    return convert
+        # There is no such day or time; or not in UTC, in which years are 1 to 9999, too.
+        return None
 
 
 def _array(field: XdmField) -> Converter:
-    convert_item = converter(field.items or XdmField(XdmType.STRING))
+    convert_item = converter(field.item)
 
-    def convert(value: Any, text: JsonText) -> list[Any]:
+    def convert(value: Any, text: JsonText) -> list[Any] | None:
         if not isinstance(value, list):
-            raise _misfit(value, field)
-        raws: list[msgspec.Raw] = []
-
-        def item_text(index: int) -> str:
-            if not raws:
-                raws.extend(msgspec.json.decode(text(), type=list[msgspec.Raw]))
-            return bytes(raws[index]).decode()
-
+            return None
+        parts: list[Any] = []
         return [
-            convert_item(item, lambda index=index: item_text(index))  # type: ignore[misc]
+            convert_item(item, partial(_part_text, parts, text, _decode_items, index))
             for index, item in enumerate(value)
         ]
 
     return convert
 
 
-def _members(field: XdmField, convert_member: Callable[[str], Converter | None]) -> Converter:
-    def convert(value: Any, text: JsonText) -> JsonObject:
+def _members(convert_member: Callable[[str], Converter | None]) -> Converter:
+    def convert(value: Any, text: JsonText) -> JsonObject | None:
         if not isinstance(value, dict):
-            raise _misfit(value, field)
-        raws: dict[str, msgspec.Raw] = {}
-
-        def member_text(name: str) -> str:
-            if not raws:
-                raws.update(msgspec.json.decode(text(), type=dict[str, msgspec.Raw]))
-            return bytes(raws[name]).decode()
-
+            return None
+        parts: list[Any] = []
         converted: JsonObject = {}
         for name, member in value.items():
             convert_one = convert_member(name)
             if convert_one is None:
                 # A name that the field does not have would be lost.
-                raise _misfit(value, field)
-            converted[name] = convert_one(member, lambda name=name: member_text(name))  # type: ignore[misc]
+                return None
+            converted[name] = convert_one(
+                member, partial(_part_text, parts, text, _decode_members, name)
+            )
         return converted
 
     return convert
 
 
+def _part_text(parts: list[Any], text: JsonText, decode: Callable[[str], Any], key: Any) -> str:
+    """Return the JSON text of a part; the whole is taken apart, into `parts`, for the first."""
+    if not parts:
+        parts.append(decode(text()))
+    return bytes(parts[0][key]).decode()
+
+
 def _object(field: XdmField) -> Converter:
-    return _members(field, {n: converter(child) for n, child in field.properties.items()}.get)
+    return _members({n: converter(child) for n, child in field.properties.items()}.get)
 
 
 def _map(field: XdmField) -> Converter:
-    convert_value = converter(field.items or XdmField(XdmType.STRING))
-    return _members(field, lambda _name: convert_value)
+    convert_value = converter(field.item)
+    return _members(lambda _name: convert_value)
 
 
-_BUILDERS: dict[XdmType, Callable[[XdmField], Converter]] = {
-    **dict.fromkeys(INTEGER_BOUNDS, _integer),
+_CONVERTERS: dict[XdmType, Converter] = {
     XdmType.STRING: _string,
     XdmType.URI: _uri,
     XdmType.NUMBER: _number,
     XdmType.BOOLEAN: _boolean,
     XdmType.DATE: _date,
     XdmType.DATE_TIME: _date_time,
+}
+_BUILDERS: dict[XdmType, Callable[[XdmField], Converter]] = {
+    **dict.fromkeys(INTEGER_BOUNDS, _integer),
     XdmType.ARRAY: _array,
     XdmType.OBJECT: _object,
     XdmType.MAP: _map,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import ceil, floor
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,11 @@ FORMATS: Mapping[XdmType, str] = MappingProxyType(
 )
 """The `format` of the types that are strings in JSON."""
 
+ITEM_KEYWORDS: Mapping[XdmType, str] = MappingProxyType(
+    {XdmType.ARRAY: "items", XdmType.MAP: "additionalProperties"}
+)
+"""Where JSON Schema has what the parts are of the types whose parts are all alike."""
+
 _JSON_TYPES = {
     **dict.fromkeys(INTEGER_BOUNDS, "integer"),
     XdmType.NUMBER: "number",
@@ -83,7 +88,7 @@ class XdmField:
         type: Its type.
         title: Its name for people.
         description: What it means.
-        minimum: Least value of a number; the integer types have the bounds of their type at least.
+        minimum: Least value of a number; a field of an integer type has its type's bounds at least.
         maximum: Greatest value of a number.
         enum: The values that are allowed, if the field lists them.
         pattern: Regular expression that a string has to match somewhere.
@@ -107,16 +112,46 @@ class XdmField:
     required: frozenset[str] = frozenset()
     items: XdmField | None = None
 
+    def __post_init__(self) -> None:
+        if self.type in INTEGER_BOUNDS:
+            least, greatest = INTEGER_BOUNDS[self.type]
+            minimum = least if self.minimum is None else max(least, self.minimum)
+            maximum = greatest if self.maximum is None else min(greatest, self.maximum)
+            object.__setattr__(self, "minimum", minimum)
+            object.__setattr__(self, "maximum", maximum)
+
     @property
     def label(self) -> str:
         """The name of the type for people."""
         return "Enum" if self.enum and self.type is XdmType.STRING else self.type.label
 
+    @property
+    def item(self) -> XdmField:
+        """Of an `ARRAY` or `MAP`, the field of each item or value."""
+        return self.items or XdmField(XdmType.STRING)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether there are values of its type, within its bounds, that it does not take."""
+        has_lengths = self.min_length is not None or self.max_length is not None
+        return bool(self.enum) or self.pattern is not None or has_lengths
+
+    @property
+    def keywords(self) -> JsonSchema:
+        """What JSON Schema says of the values besides their type, lists of them and parts aside."""
+        keywords = {
+            "format": FORMATS.get(self.type),
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "pattern": self.pattern,
+            "minLength": self.min_length,
+            "maxLength": self.max_length,
+        }
+        return {key: value for key, value in keywords.items() if value is not None}
+
     def child(self, name: str) -> XdmField | None:
         """Return the field of that name, None if there is none. A `MAP` has every name."""
-        if self.type is XdmType.MAP:
-            return self.items or XdmField(XdmType.STRING)
-        return self.properties.get(name)
+        return self.item if self.type is XdmType.MAP else self.properties.get(name)
 
     def at(self, path: tuple[str, ...]) -> XdmField | None:
         """Return the field at the end of a path, None if there is none."""
@@ -132,17 +167,7 @@ class XdmField:
             nullable: Whether null is a value too, here and everywhere inside.
         """
         kind = self.type.json_type
-        schema: JsonSchema = {"type": [kind, "null"] if nullable else kind}
-        # The keys of JSON Schema, with the attribute that each stands for.
-        optional = {
-            "format": FORMATS.get(self.type),
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "pattern": self.pattern,
-            "minLength": self.min_length,
-            "maxLength": self.max_length,
-        }
-        schema.update({key: value for key, value in optional.items() if value is not None})
+        schema: JsonSchema = {"type": [kind, "null"] if nullable else kind, **self.keywords}
         if self.enum:
             schema["enum"] = [*self.enum, None] if nullable else [*self.enum]
         if self.type is XdmType.OBJECT:
@@ -153,9 +178,8 @@ class XdmField:
             if self.required and not nullable:
                 schema["required"] = sorted(self.required)
             schema["additionalProperties"] = False
-        elif self.type in {XdmType.ARRAY, XdmType.MAP}:
-            items = (self.items or XdmField(XdmType.STRING)).json_schema(nullable=nullable)
-            schema["items" if self.type is XdmType.ARRAY else "additionalProperties"] = items
+        elif self.type in ITEM_KEYWORDS:
+            schema[ITEM_KEYWORDS[self.type]] = self.item.json_schema(nullable=nullable)
         if self.title:
             schema["title"] = self.title
         if self.description:
@@ -165,21 +189,5 @@ class XdmField:
 
 def integer_bounds(field: XdmField) -> tuple[int, int]:
     """Return the least and greatest whole number that a field of an integer type takes."""
-    least, greatest = INTEGER_BOUNDS[field.type]
-    return (
-        least if field.minimum is None else max(least, ceil(field.minimum)),
-        greatest if field.maximum is None else min(greatest, floor(field.maximum)),
-    )
-
-
-def bounded(
-    xdm_type: XdmType, minimum: float | None, maximum: float | None
-) -> tuple[float | None, float | None]:
-    """Return the bounds of a field: those of its type, narrowed by its own."""
-    if xdm_type not in INTEGER_BOUNDS:
-        return minimum, maximum
-    least, greatest = INTEGER_BOUNDS[xdm_type]
-    return (
-        least if minimum is None else max(least, minimum),
-        greatest if maximum is None else min(greatest, maximum),
-    )
+    # A field of such a type has both.
+    return ceil(cast("float", field.minimum)), floor(cast("float", field.maximum))

@@ -17,9 +17,16 @@ from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.regular_expressions import compiled
 from tap_mixpanel_export.xdm.schema.documents import JsonObject, parse_document, read_document
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
-from tap_mixpanel_export.xdm.schema.field import FORMATS, INTEGER_BOUNDS, XdmField, XdmType, bounded
+from tap_mixpanel_export.xdm.schema.field import (
+    FORMATS,
+    INTEGER_BOUNDS,
+    ITEM_KEYWORDS,
+    XdmField,
+    XdmType,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
 TENANT_PLACEHOLDER = "{TENANT_ID}"
@@ -129,10 +136,8 @@ class _Reader:
         for part in parts:
             for name, child in self._members(part, "properties", path):
                 found = self.field(child, (*path, name), depth + 1)
-                if found is None:
-                    continue
-                known = properties.get(name)
-                properties[name] = found if known is None else _merged(known, found)
+                if found is not None:
+                    _merge_into(properties, {name: found})
             required.update(self._required(part, path))
             for extra in part.get("allOf") or ():
                 target = self._resolved(extra, path, depth)
@@ -143,9 +148,7 @@ class _Reader:
                     self.problem(path, "its definitions contain themselves")
                     break
                 required |= nested.required
-                for name, child_field in nested.properties.items():
-                    known = properties.get(name)
-                    properties[name] = child_field if known is None else _merged(known, child_field)
+                _merge_into(properties, nested.properties)
         return XdmField(
             XdmType.OBJECT,
             properties=MappingProxyType(properties),
@@ -166,18 +169,12 @@ class _Reader:
             return None
         if xdm_type is XdmType.OBJECT:
             return self.object_field(schema, path, depth)
-        items: XdmField | None = None
-        if xdm_type in {XdmType.ARRAY, XdmType.MAP}:
-            key = "items" if xdm_type is XdmType.ARRAY else "additionalProperties"
-            if isinstance(schema.get(key), dict):
-                items = self.field(schema[key], (*path, "[]"), depth + 1)
-        minimum, maximum = bounded(
-            xdm_type, self._number(schema, "minimum", path), self._number(schema, "maximum", path)
-        )
+        item = schema.get(ITEM_KEYWORDS.get(xdm_type, ""))
+        items = self.field(item, (*path, "[]"), depth + 1) if isinstance(item, dict) else None
         return XdmField(
             xdm_type,
-            minimum=minimum,
-            maximum=maximum,
+            minimum=self._number(schema, "minimum", path),
+            maximum=self._number(schema, "maximum", path),
             enum=self._enum(schema, path),
             pattern=self._pattern(schema, path),
             min_length=self._length(schema, "minLength", path),
@@ -306,18 +303,18 @@ def _plain_type(json_type: object, schema: JsonObject) -> XdmType | None:
     return _TYPE_NAMES.get(json_type) if isinstance(json_type, str) else None
 
 
-def _merged(first: XdmField, second: XdmField) -> XdmField:
-    """Return one field for two parts that both describe it; tenants' objects are often split."""
-    if first.type is not XdmType.OBJECT or second.type is not XdmType.OBJECT:
-        return second
-    properties = dict(first.properties)
-    for name, child in second.properties.items():
-        properties[name] = _merged(properties[name], child) if name in properties else child
-    return replace(
-        first,
-        properties=MappingProxyType(properties),
-        required=first.required | second.required,
-    )
+def _merge_into(properties: dict[str, XdmField], more: Mapping[str, XdmField]) -> None:
+    """Add fields, to what is there of them already: tenants' objects are often split."""
+    for name, field in more.items():
+        known = properties.get(name)
+        if known is None or known.type is not XdmType.OBJECT or field.type is not XdmType.OBJECT:
+            properties[name] = field
+            continue
+        both = dict(known.properties)
+        _merge_into(both, field.properties)
+        properties[name] = replace(
+            known, properties=MappingProxyType(both), required=known.required | field.required
+        )
 
 
 def _texts(schema: JsonObject) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.schema.field import XdmField
 
+_NESTED = frozenset({dict, list})
+
 
 def pruned(value: Any) -> Any:
     """Return a value without nulls, empty texts, empty lists and empty objects inside of it.
@@ -29,32 +31,16 @@ def requires_inside(field: XdmField) -> bool:
 
 
 def missing_field(field: XdmField, value: Any, path: tuple[str, ...] = ()) -> str | None:
-    """Return the path of a required field that an object lacks, None if it lacks none.
+    """Return the path of the first required field that is missing in a value, None if none is.
 
     An object that is not there at all lacks nothing: only what is there has to be complete.
     """
-    for name in field.required:
-        if name not in value:
-            return ".".join((*path, name))
-    for name, child in value.items():
-        kind = type(child)
-        if kind is dict or kind is list:
-            member = field.child(name)
-            if member is None:
-                continue
-            missing = _missing_inside(member, child, (*path, name))
-            if missing is not None:
-                return missing
-    return None
-
-
-def _missing_inside(field: XdmField, value: Any, path: tuple[str, ...]) -> str | None:
     if isinstance(value, dict):
-        return missing_field(field, value, path)
-    if field.items is not None:
-        for item in value:
-            if isinstance(item, (dict, list)):
-                missing = _missing_inside(field.items, item, path)
-                if missing is not None:
-                    return missing
-    return None
+        for name in sorted(field.required):
+            if name not in value:
+                return ".".join((*path, name))
+        parts = [(field.child(n), v, (*path, n)) for n, v in value.items() if type(v) in _NESTED]
+    else:
+        parts = [(field.item, v, path) for v in value if type(v) in _NESTED]
+    found = (missing_field(member, part, at) for member, part, at in parts if member is not None)
+    return next((missing for missing in found if missing is not None), None)

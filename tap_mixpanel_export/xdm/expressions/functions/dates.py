@@ -1,7 +1,7 @@
 """Functions of dates (Data Prep functions, section Date and time functions).
 
 A date is what `date` returns, or ISO 8601 text; without a zone it is in UTC. Patterns are Java's,
-see `date_patterns`.
+see `xdm.dates.patterns`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tap_mixpanel_export.timezones import from_milliseconds
 from tap_mixpanel_export.xdm.dates.instants import instant, zone
 from tap_mixpanel_export.xdm.dates.parsing import date_reader, read_date
-from tap_mixpanel_export.xdm.dates.patterns import date_format
+from tap_mixpanel_export.xdm.dates.patterns import date_writer
 from tap_mixpanel_export.xdm.errors import ValueRefusedError
 from tap_mixpanel_export.xdm.expressions.functions.registry import function
 from tap_mixpanel_export.xdm.expressions.values import kind, text, whole
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@function("dformat", checks={1: date_format})
+@function("dformat", checks={1: date_writer})
 def dformat(timestamp: object, format_: object) -> str:
     """Write a time, in milliseconds since 1970 in UTC, by a pattern; in UTC."""
-    return date_format(text(format_)).write(from_milliseconds(whole(timestamp)))
+    return date_writer(text(format_))(from_milliseconds(whole(timestamp)))
 
 
-@function("format", method=True, checks={1: date_format})
+@function("format", method=True, checks={1: date_writer})
 def format_date(date: object, format_: object) -> str:
     """Write a date by a pattern, in the date's own zone."""
-    return date_format(text(format_)).write(instant(date))
+    return date_writer(text(format_))(instant(date))
 
 
 @function("date", takes_null=True, checks={1: date_reader})
@@ -44,7 +44,7 @@ def date(date: object, format_: object = None, default_date: object = None) -> d
         raise ValueRefusedError(
             f"takes text, not {kind(date)}; for milliseconds there is dformat()"
         )
-    result = read_date(date) if format_ is None else date_reader(text(format_)).read(date)
+    result = read_date(date) if format_ is None else date_reader(text(format_))(date)
     if result is None:
         raise ValueRefusedError("takes a date of the named format, not other text")
     return result

@@ -1,6 +1,7 @@
 """Functions of regular expressions (Data Prep functions, String and Regular expression functions).
 
-A pattern is a text literal, and RE2's (see `patterns`): what comes with an event is never run.
+A pattern is a text literal, and RE2's (see `regular_expressions`): what comes with an event is
+never run.
 """
 
 from __future__ import annotations
