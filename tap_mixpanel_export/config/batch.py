@@ -64,8 +64,6 @@ def _format_problems(batch: Mapping[str, Any]) -> Iterator[str]:
     kind = (batch.get("encoding") or {}).get("format")
     if kind is None:
         yield "batch_config.encoding.format is missing: jsonl or parquet"
-    elif kind not in {"jsonl", "parquet"}:
-        yield "batch_config.encoding.format is neither jsonl nor parquet"
     prefix = (batch.get("storage") or {}).get("prefix") or ""
     if kind == "jsonl" and DAY_PLACEHOLDER in prefix:
         yield (

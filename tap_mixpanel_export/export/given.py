@@ -27,16 +27,41 @@ if TYPE_CHECKING:
 ENVIRONMENT = "ENV"
 """What stands for the environment among the names of files."""
 
+
+def _nullable(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": [kind, "null"], **more}
+
+
+def _object(**members: Any) -> dict[str, Any]:
+    return _nullable("object", properties=members)
+
+
 SDK_SETTINGS: dict[str, dict[str, Any]] = {
-    **{
-        name: {"type": ["object", "null"]}
-        for name in ("stream_maps", "stream_map_config", "faker_config", "batch_config")
-    },
-    "flattening_enabled": {"type": ["boolean", "null"]},
-    "flattening_max_depth": {"type": ["integer", "null"]},
-    "flattening_max_key_length": {"type": ["integer", "null"]},
-    "flattening_separator": {"type": ["string", "null"]},
-    "emit_activate_version_messages": {"type": ["boolean", "null"]},
+    # They have a check of their own.
+    "stream_maps": _nullable("object"),
+    "stream_map_config": _object(),
+    "faker_config": _object(
+        seed={"oneOf": [{"type": kind} for kind in ("number", "string", "boolean", "null")]},
+        locale={
+            "oneOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "null"},
+            ]
+        },
+    ),
+    "batch_config": _object(
+        encoding=_object(
+            format=_nullable("string", enum=["jsonl", "parquet"]),
+            compression=_nullable("string", enum=["gzip", "none"]),
+        ),
+        storage=_object(root=_nullable("string"), prefix=_nullable("string")),
+    ),
+    "flattening_enabled": _nullable("boolean"),
+    "flattening_max_depth": _nullable("integer"),
+    "flattening_max_key_length": _nullable("integer"),
+    "flattening_separator": _nullable("string"),
+    "emit_activate_version_messages": _nullable("boolean"),
 }
 """What the SDK adds to the tap's settings: they are in the same files."""
 

@@ -19,11 +19,11 @@ from fake_time import FakeTime, machine_at
 from harness import DAY, UTC, config_for, some_days
 
 from tap_mixpanel_export.api.quota import open_quota
-from tap_mixpanel_export.config import json_schema
+from tap_mixpanel_export.config import check_all, json_schema
 from tap_mixpanel_export.errors import ExportError
 from tap_mixpanel_export.export.check.checker import MOST_QUERIES
 from tap_mixpanel_export.export.cli import commands
-from tap_mixpanel_export.export.given import SDK_SETTINGS, read_settings
+from tap_mixpanel_export.export.given import SDK_SETTINGS, check_given, read_settings
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.sandbox.behaviour import Behaviour
 from tap_mixpanel_export.tap import TapMixpanelExport
@@ -397,8 +397,39 @@ def test_the_command_reads_the_environment_and_says_its_findings(tmp_path, monke
 def test_settings_of_the_sdk_are_no_strangers():
     TapMixpanelExport.append_builtin_config(TapMixpanelExport.config_jsonschema)
     properties = TapMixpanelExport.config_jsonschema["properties"]
-    of_sdk = {
-        name: properties[name]["type"]
-        for name in properties.keys() - json_schema()["properties"].keys()
+    # They have a check of their own.
+    of_sdk = {"stream_maps": {"type": ["object", "null"]}} | {
+        name: checked_part(properties[name])
+        for name in properties.keys() - json_schema()["properties"].keys() - {"stream_maps"}
     }
-    assert {name: schema["type"] for name, schema in SDK_SETTINGS.items()} == of_sdk
+    assert of_sdk == {name: checked_part(schema) for name, schema in SDK_SETTINGS.items()}
+
+
+def checked_part(schema):
+    """A schema without what is told to people, and without the many ways to write one type."""
+    if isinstance(schema, list):
+        return [checked_part(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {"title", "description", "default", "additionalProperties"}
+    kept = {name: checked_part(value) for name, value in schema.items() if name not in told}
+    return kept | ({"type": kept["type"][0]} if len(kept.get("type", "")) == 1 else {})
+
+
+@pytest.mark.parametrize(
+    ("batch_config", "problem"),
+    [
+        ({"storage": {"root": 5}}, "batch_config.storage.root is not of type string"),
+        ({"encoding": "jsonl"}, "batch_config.encoding is not of type object"),
+        (
+            {"encoding": {"format": "csv"}},
+            "batch_config.encoding.format is none of jsonl, parquet",
+        ),
+    ],
+)
+def test_settings_of_the_sdk_are_checked_as_in_the_tap(batch_config, problem):
+    """They ended in a traceback here."""
+    checked = check_given({"batch_config": batch_config}, reads_environment=True)
+    assert problem in checked.problems
+    tap_says = check_all({"batch_config": batch_config}, TapMixpanelExport._whole_schema())[1]
+    assert sorted(checked.problems) == sorted(tap_says)
