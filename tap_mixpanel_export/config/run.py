@@ -25,7 +25,7 @@ from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.context import RunContext
 from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
 from tap_mixpanel_export.sync.reading import ReaderParts
-from tap_mixpanel_export.sync.run import ExportRun, RunOptions
+from tap_mixpanel_export.sync.run import ExportRun
 from tap_mixpanel_export.sync.worker_process import can_start
 from tap_mixpanel_export.sync.workers import Workers
 
@@ -96,7 +96,7 @@ def make_run(
         activity.wait(seconds, cause)
         logger.info("waiting %.0f s, %s, for %s", seconds, until(seconds), cause)
 
-    parts = _parts(settings, form)
+    parts, selection = _parts(settings, form), choice_fingerprint(settings)
     context = RunContext(
         endpoint=endpoint,
         limiter=quota or quota_of(settings, on_wait),
@@ -107,9 +107,13 @@ def make_run(
             span,
             proof_fingerprint(endpoint.project_id, endpoint.region, settings.where),
             timedelta(days=settings.filter_proof_days),
-            choice_fingerprint(settings),
+            selection,
         ),
         where=settings.where,
+        selection=selection,
+        project_timezone=settings.project_timezone,
+        concurrency=settings.max_concurrent_queries,
+        error_threshold_percent=settings.error_threshold_percent,
         base_filter=EventFilter(excluded=frozenset(settings.exclude_event_names)),
         stop=threading.Event(),
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
@@ -117,9 +121,7 @@ def make_run(
         survey=None if settings.report_dir is None else _survey(settings),
         workers=_workers(settings, form, parts),
     )
-    return ExportRun(
-        context, _options(settings), _report(settings, context), closes_quota=quota is None
-    )
+    return ExportRun(context, _report(settings, context), closes_quota=quota is None)
 
 
 def quota_of(
@@ -184,14 +186,3 @@ def _report(settings: ExportSettings, context: RunContext) -> RunReport | None:
         project, context.activity, context.survey, None if bookmark is None else bookmark.done
     )
     return RunReport(settings.report_dir, document)
-
-
-def _options(settings: ExportSettings) -> RunOptions:
-    return RunOptions(
-        concurrency=settings.max_concurrent_queries,
-        max_queries_per_hour=settings.max_queries_per_hour,
-        selection=choice_fingerprint(settings),
-        error_threshold_percent=settings.error_threshold_percent,
-        zone=settings.zone,
-        project_timezone=settings.project_timezone,
-    )

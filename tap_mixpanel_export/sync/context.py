@@ -61,7 +61,7 @@ class FinishedWindow:
 
 @dataclass(slots=True)
 class RunContext:
-    """What all downloads of a run share.
+    """What a run knows, and all of its downloads share.
 
     Attributes:
         endpoint: Where and as whom to ask.
@@ -71,6 +71,11 @@ class RunContext:
         span: What the run is asked for.
         late_filter: The service's filter for late events.
         where: The user's expression.
+        selection: Fingerprint of the settings that say which events are exported.
+        project_timezone: How the user has named the project's zone.
+        concurrency: Downloads under way at once, the finished ones that wait for their turn
+            included: it bounds the disk space.
+        error_threshold_percent: How many of the lines may be malformed.
         stop: Set when the run ends early.
         base_filter: Events that are not written whatever the window.
         event_names: Looks for the events that were asked for by name.
@@ -88,6 +93,10 @@ class RunContext:
     span: Span
     late_filter: LateFilter
     where: str | None
+    selection: str | None
+    project_timezone: str | None
+    concurrency: int
+    error_threshold_percent: float
     stop: threading.Event
     base_filter: EventFilter = field(default_factory=EventFilter)
     event_names: EventNames | None = None

@@ -44,11 +44,9 @@ _TALKERS = tuple(
 )
 
 
-def rehearse(  # noqa: PLR0913 - keywords, each an assumption
+def rehearse(
     context: RunContext,
-    concurrency: int,
     *,
-    selection: str | None = None,
     usual: UsualDay | None = None,
     speed: Speed | None = None,
     used_queries: int = 0,
@@ -57,8 +55,6 @@ def rehearse(  # noqa: PLR0913 - keywords, each an assumption
 
     Args:
         context: That of the run; nothing of it is changed.
-        concurrency: Downloads at once.
-        selection: Fingerprint of the settings that say which events are exported.
         usual: What days hold; without it windows grow as fast as they can, and the queries are the
             fewest that can be.
         speed: How fast answers come; without it they take no time.
@@ -79,8 +75,8 @@ def rehearse(  # noqa: PLR0913 - keywords, each an assumption
         activity=Activity(),
         queries=0,
     )
-    downloads = _ImaginedDownloads(imagined, now, concurrency, timeline, usual, speed or Speed())
-    scheduler = Scheduler(imagined, concurrency, selection, make_pool=lambda: downloads)
+    downloads = _ImaginedDownloads(imagined, now, timeline, usual, speed or Speed())
+    scheduler = Scheduler(imagined, make_pool=lambda: downloads)
     with _silence():
         for finished in scheduler.run():
             finished.spool.close()
@@ -154,17 +150,15 @@ class _ImaginedDownloads:
     Args:
         context: Of the imagined run.
         present: The time at its first request.
-        concurrency: Downloads at once.
         timeline: The time that it takes.
         usual: What days hold; None when it is not known.
         speed: How fast answers come.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - each an assumption
+    def __init__(
         self,
         context: RunContext,
         present: datetime,
-        concurrency: int,
         timeline: _Timeline,
         usual: UsualDay | None,
         speed: Speed,
@@ -180,7 +174,7 @@ class _ImaginedDownloads:
         self._usual = usual
         self._speed = speed
         # When each of the downloads that go on side by side is over.
-        self._busy_until = [0.0] * concurrency
+        self._busy_until = [0.0] * context.concurrency
 
     def submit(self, window: Window) -> Future[FinishedWindow]:
         """Imagine the download of a window."""

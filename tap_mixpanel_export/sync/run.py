@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -20,7 +19,6 @@ from tap_mixpanel_export.timezones import from_milliseconds, to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import tzinfo
     from types import TracebackType
 
     from typing_extensions import Self
@@ -29,27 +27,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sync.forecast import Forecast, Speed, UsualDay
 
 logger = logging.getLogger("tap-mixpanel-export.run")
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a run needs to know besides what its downloads do.
-
-    Attributes:
-        concurrency: Downloads under way at once.
-        max_queries_per_hour: The run's share of the project's quota.
-        selection: Fingerprint of the settings that say which events are exported.
-        error_threshold_percent: How many of the lines may be malformed.
-        zone: The project's.
-        project_timezone: How the user has named it.
-    """
-
-    concurrency: int
-    max_queries_per_hour: int
-    selection: str | None
-    error_threshold_percent: float
-    zone: tzinfo
-    project_timezone: str | None
 
 
 class RunObserver(Protocol):
@@ -72,8 +49,7 @@ class ExportRun:
     """A run, as a context: downloads end with it, and its report is written.
 
     Args:
-        context: What its downloads share.
-        options: What else it needs to know.
+        context: What it knows, and its downloads share.
         observer: Is told how it goes on.
         closes_quota: Whether the quota is its own.
     """
@@ -81,7 +57,6 @@ class ExportRun:
     def __init__(
         self,
         context: RunContext,
-        options: RunOptions,
         observer: RunObserver | None = None,
         *,
         closes_quota: bool = True,
@@ -90,14 +65,13 @@ class ExportRun:
         self.last_window: FinishedWindow | None = None
         """The window that was handed over last."""
         self._context = context
-        self._options = options
         self._closes_quota = closes_quota
         self._observer = observer
         self._is_writing = False
         self._progress = ProgressReport(
-            options.max_queries_per_hour, context.activity, self._standing
+            context.limiter.max_per_hour, context.activity, self._standing
         )
-        self._scheduler = Scheduler(context, options.concurrency, options.selection, self._tick)
+        self._scheduler = Scheduler(context, self._tick)
         self._downloads = self._scheduler.run()
         self._open = ExitStack()
 
@@ -112,15 +86,9 @@ class ExportRun:
             StateError: The state is ahead of the clock.
             QuotaFileError: The quota cannot be shared any more.
         """
-        context, options = self._context, self._options
-        return rehearse(
-            context,
-            options.concurrency,
-            selection=options.selection,
-            usual=usual,
-            speed=speed,
-            used_queries=context.limiter.max_per_hour - context.limiter.left_in_hour(),
-        )
+        limiter = self._context.limiter
+        used = limiter.max_per_hour - limiter.left_in_hour()
+        return rehearse(self._context, usual=usual, speed=speed, used_queries=used)
 
     def check_complete(self, until_ms: int) -> None:
         """See to it that the windows so far hold all that Mixpanel processed up to a time.
@@ -234,7 +202,7 @@ class ExportRun:
         """End the run when too much of it is malformed, before the window is written."""
         if not finished.counts.malformed:
             return
-        threshold = self._options.error_threshold_percent
+        threshold = self._context.error_threshold_percent
         own = finished.counts.malformed_percent
         so_far = self.summary.malformed_percent(finished)
         logger.warning(
@@ -254,11 +222,11 @@ class ExportRun:
             )
 
     def _log_summary(self) -> None:
-        summary, options, clock = self.summary, self._options, self._context.clock
+        summary, context, clock = self.summary, self._context, self._context.clock
         if (shift := summary.lags.shift) is not None:
             logger.warning(
                 "%s",
-                zone_advice(shift, options.zone, options.project_timezone, clock.first),
+                zone_advice(shift, context.span.zone, context.project_timezone, clock.first),
             )
         elif summary.counts.from_future:
             logger.info(
@@ -275,11 +243,11 @@ class ExportRun:
                 summary.seen_late.count,
                 math.ceil(minutes),
             )
-        names, is_first = self._context.event_names, self._context.span.bookmark is None
+        names, is_first = context.event_names, context.span.bookmark is None
         # Later runs look for what is new: most names do not occur there.
         if names is not None and is_first and (text := names.warning()):
             logger.warning("%s", text)
-        redaction = self._context.parts.redaction
+        redaction = context.parts.redaction
         if redaction is not None and is_first and summary.records and (text := redaction.warning()):
             logger.warning("%s", text)
         for column, count in sorted(summary.counts.conversion_warnings.items()):

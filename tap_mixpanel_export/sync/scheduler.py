@@ -64,9 +64,6 @@ class Scheduler:
 
     Args:
         context: What the downloads share.
-        concurrency: Downloads under way at once, the finished ones that wait for their turn
-            included: it bounds the disk space.
-        selection: Fingerprint of the settings that say which events are exported.
         on_tick: Called about once a second while a run waits.
         make_pool: Gives what downloads; threads that ask the service when it is missing.
     """
@@ -74,20 +71,17 @@ class Scheduler:
     def __init__(
         self,
         context: RunContext,
-        concurrency: int,
-        selection: str | None = None,
         on_tick: Callable[[], None] = lambda: None,
         make_pool: Callable[[], Downloads] | None = None,
     ) -> None:
         self._context = context
         self._make_pool = make_pool or (
-            lambda: DownloadPool(lambda: Downloader(context), concurrency, context.stop)
+            lambda: DownloadPool(lambda: Downloader(context), context.concurrency, context.stop)
         )
         self._span = context.span
-        self._concurrency = concurrency
         self._on_tick = on_tick
         self._planner = Planner(context.span)
-        self._checkpoints = Checkpoints(context.span, context.clock, selection)
+        self._checkpoints = Checkpoints(context.span, context.clock, context.selection)
         self._in_flight: deque[tuple[Window, Future[FinishedWindow]]] = deque()
         self._has_told_filter = False
         self._has_told_doubt = False
@@ -251,7 +245,7 @@ class Scheduler:
         self._in_flight.extendleft(reversed(submitted))
 
     def _fill(self, pool: Downloads) -> None:
-        most = self._concurrency
+        most = self._context.concurrency
         if self._planner.growing:
             most = min(most, _IN_FLIGHT_WHILE_GROWING)
         while len(self._in_flight) < most:
