@@ -7,8 +7,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tap_mixpanel_export.xdm.errors import MappingError
+from tap_mixpanel_export.xdm.schema.documents import parse_json
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
-from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
+from tap_mixpanel_export.xdm.schema.field_group import FieldGroup, tenant_of
 
 
 def group_of(**fields: object) -> FieldGroup:
@@ -22,8 +23,8 @@ def one(schema: dict[str, object]) -> XdmField:
 
 
 def test_both_spellings_of_the_built_in_group_give_the_same_fields():
-    old = FieldGroup.load(Path(__file__).with_name("field_group_legacy.json"), "extconndev")
-    new = FieldGroup.load(tenant_id="extconndev")
+    legacy = Path(__file__).with_name("field_group_legacy.json")
+    old, new = (FieldGroup.load(file).with_tenant("extconndev") for file in (legacy, None))
     assert old.root == new.root
     tenant = new.root.properties["_extconndev"]
     assert {name: child.type.label for name, child in tenant.properties.items()} == {
@@ -121,7 +122,7 @@ def test_split_definitions_of_one_tenant_are_put_together():
     tenant = group.root.properties["_t"]
     assert sorted(tenant.properties) == ["x", "y"]
     assert tenant.required == {"y"}
-    assert group.tenant_id == "t"
+    assert tenant_of(group.root.properties) == "t"
 
 
 def test_all_problems_of_a_group_are_told():
@@ -214,4 +215,4 @@ def test_constraints_that_cannot_be_checked_are_named(schema, problem):
 )
 def test_files_that_no_other_program_could_read_are_refused(text, problem):
     with pytest.raises(MappingError, match=problem):
-        FieldGroup.loads(text)
+        parse_json(text, "field group")

@@ -5,12 +5,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xdm_samples import mapping_set_of
 
 from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
 from tap_mixpanel_export.xdm.mapping.binding import bind, load_mapping
 from tap_mixpanel_export.xdm.mapping.column_names import column_problems
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns
-from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
 from tap_mixpanel_export.xdm.schema.convert import converter, json_text
 from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
@@ -24,7 +24,7 @@ def proposed(*events):
 def extended(proposals):
     mapping = load_mapping()
     return bind(
-        MappingSet.loads(extended_mapping_set(mapping, proposals).dump()),
+        mapping_set_of(extended_mapping_set(mapping, proposals).dump()),
         FieldGroup.of(extended_field_group(mapping, proposals)),
     )
 
@@ -132,7 +132,7 @@ def test_what_databases_would_take_for_one_column_gets_one_column(form):
     text = "source,destination\na,_t.a\n" if form == "csv" else json.dumps(lines[form])
     fields = {"a": {"type": "string"}}
     group = FieldGroup.of({"properties": {"_t": {"type": "object", "properties": fields}}})
-    mapping = bind(MappingSet.loads(text), group)
+    mapping = bind(mapping_set_of(text), group)
     _, proposals = propose(mapping, [SAME_IN_DATABASES])
     # Each has a field, and those that databases can tell apart a column.
     assert {p.source[0] for p in proposals} == SAME_IN_DATABASES.keys()
@@ -141,7 +141,7 @@ def test_what_databases_would_take_for_one_column_gets_one_column(form):
     assert len({name.lower() for name in flat}) == len(flat)
     assert all(len(name.encode()) <= 63 for name in flat)
     wider = bind(
-        MappingSet.loads(extended_mapping_set(mapping, proposals).dump()),
+        mapping_set_of(extended_mapping_set(mapping, proposals).dump()),
         FieldGroup.of(extended_field_group(mapping, proposals)),
     )
     assert column_problems(wider) == []
@@ -159,7 +159,7 @@ def test_check_names_the_columns_that_databases_would_take_for_one():
     ]
     fields = {f"f{number}": {"type": "string"} for number in range(len(names))}
     group = FieldGroup.of({"properties": {"_t": {"type": "object", "properties": fields}}})
-    problems = column_problems(bind(MappingSet.of(lines), group))
+    problems = column_problems(bind(mapping_set_of(json.dumps(lines)), group))
     assert [problem.split(":")[0] for problem in problems] == [
         "mapping 2 (_t.f1)",
         "mapping 4 (_t.f3)",

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import pytest
-from xdm_samples import attribute, field_group, line, mapping_set
+from xdm_samples import attribute, field_group, line, mapping_set, mapping_set_of
 
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import bind, load_mapping, with_required_lines
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
-from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
 from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 TEXT = {"type": "string"}
@@ -152,7 +153,7 @@ def test_the_problems_of_both_files_are_told_at_once(tmp_path):
 )
 def test_the_tenant_is_the_one_that_a_file_names(destination, tenant_field, tenant_id, expected):
     mapping = bind(
-        MappingSet.of(mapping_set(attribute("data.a", destination))),
+        mapping_set_of(json.dumps(mapping_set(attribute("data.a", destination)))),
         FieldGroup.of(field_group(tenant_field, a=TEXT)),
         tenant_id,
     )

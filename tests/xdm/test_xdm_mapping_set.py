@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xdm_samples import mapping_set_of
 
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.mapping_set import (
@@ -26,7 +27,7 @@ def set_of(*lines: object) -> str:
 
 def problems_of(text: str) -> list[str]:
     with pytest.raises(MappingError) as caught:
-        MappingSet.loads(text)
+        mapping_set_of(text)
     return caught.value.problems
 
 
@@ -47,7 +48,7 @@ def test_both_spellings_of_the_built_in_set_say_the_same():
 @pytest.mark.parametrize("file", [BUILT_IN, LEGACY])
 def test_the_built_in_sets_come_back_as_they_are(file):
     text = file.read_text(encoding="utf-8")
-    assert MappingSet.loads(text).dump() == text
+    assert mapping_set_of(text).dump() == text
 
 
 json_values = st.recursive(
@@ -76,7 +77,7 @@ json_values = st.recursive(
 def test_load_then_dump_is_the_same_json_with_keys_in_order(extra, line_extra):
     document = {**extra, "mappings": [{**line_extra, **LINE}]}
     text = json.dumps(document)
-    dumped = MappingSet.loads(text).dump()
+    dumped = mapping_set_of(text).dump()
     assert json.dumps(json.loads(dumped)) == text
 
 
@@ -97,7 +98,7 @@ def test_load_then_dump_is_the_same_json_with_keys_in_order(extra, line_extra):
     ],
 )
 def test_sources_are_read_with_their_escapes(source, path):
-    [line] = MappingSet.loads(set_of({**LINE, "source": source})).lines
+    [line] = mapping_set_of(set_of({**LINE, "source": source})).lines
     assert line.source_path == path
 
 
@@ -115,7 +116,7 @@ def test_a_source_text_is_read_back_whatever_it_is_made_of(name):
 
 def test_identity_flags_are_read_in_either_spelling():
     flags = {"identity": True, "identityPrimary": True, "namespaceCode": "Email"}
-    new, old, none = MappingSet.loads(
+    new, old, none = mapping_set_of(
         set_of(
             {**LINE, **flags},
             {"sourceAttribute": "data.a", "destinationXdmPath": "_t.a", **flags},

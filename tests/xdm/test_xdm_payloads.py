@@ -15,7 +15,7 @@ from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
 
 
 def test_the_field_group_has_the_tenants_name_and_reads_back_the_same():
-    group = FieldGroup.load(tenant_id="acme")
+    group = FieldGroup.load().with_tenant("acme")
     payload = field_group_payload(group)
     assert "{TENANT_ID}" not in str(payload)
     assert payload["meta:intendedToExtend"] == ["https://ns.adobe.com/xdm/context/experienceevent"]

@@ -7,6 +7,8 @@ from typing import Any
 
 from tap_mixpanel_export.xdm.mapping.binding import BoundMapping, load_mapping
 from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
+from tap_mixpanel_export.xdm.mapping.forms import parse_form
+from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
 
 SIGN_UP = {
     "event_id": "ab" * 32,
@@ -45,6 +47,10 @@ def line(source_type: str, source: object, destination: str) -> dict[str, object
 
 def mapping_set(*lines: dict[str, object]) -> dict[str, Any]:
     return {"version": 0, "mappings": list(lines)}
+
+
+def mapping_set_of(text: str) -> MappingSet:
+    return MappingSet.of(parse_form(text, "mapping set"))
 
 
 def field_group(tenant: str = "_extconndev", /, **fields: object) -> dict[str, Any]:

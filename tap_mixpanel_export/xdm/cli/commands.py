@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tap_mixpanel_export.errors import printable
+from tap_mixpanel_export.record_layout import PROPERTIES
 from tap_mixpanel_export.xdm.cli.event_source import open_events
 from tap_mixpanel_export.xdm.cli.infer import extended_field_group, extended_mapping_set, propose
 from tap_mixpanel_export.xdm.cli.payloads import (
@@ -38,7 +40,7 @@ from tap_mixpanel_export.xdm.mapping.stream_maps import skipped_lines, stream_ma
 from tap_mixpanel_export.xdm.schema.documents import dump_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tap_mixpanel_export.xdm.cli.event_source import EventRecord
     from tap_mixpanel_export.xdm.cli.infer import Proposal
@@ -113,10 +115,9 @@ def stream_maps(mapping: BoundMapping, *, as_json: bool) -> None:
     """Print the stock SDK stream map of a mapping set."""
     maps = stream_map(mapping)
     for bound in skipped_lines(mapping):
-        destination = printable(".".join(bound.destination))
         click.echo(
-            f"mapping {bound.line.number} ({destination}): left out, stream maps have no Data Prep "
-            "expressions; use map-mixpanel-xdm",
+            f"mapping {bound.line.number} ({printable(bound.name)}): left out, stream maps have no "
+            "Data Prep expressions; use map-mixpanel-xdm",
             err=True,
         )
     if as_json:
@@ -209,7 +210,7 @@ def infer(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Propose mapping lines and fields for properties that are not mapped yet."""
     with open_events(input_file, configs) as events:
-        count, proposals = propose(mapping, _properties(events, limit))
+        count, proposals = propose(mapping, map(_properties, islice(events, limit)))
     proposals = [proposal for proposal in proposals if proposal.share >= min_share]
     texts = {
         mapping_out: extended_mapping_set(mapping, proposals).dump(),
@@ -263,13 +264,9 @@ def _show(count: int, proposals: list[Proposal]) -> None:
         )
 
 
-def _properties(events: Iterator[EventRecord], limit: int) -> Iterator[JsonObject]:
-    for number, event in enumerate(events):
-        if number >= limit:
-            return
-        texts = decode_members(event.text)
-        properties = properties_texts(texts.get("properties"))
-        yield {name: decode_value(raw) for name, raw in properties.items()}
+def _properties(event: EventRecord) -> JsonObject:
+    properties = properties_texts(decode_members(event.text).get(PROPERTIES))
+    return {name: decode_value(raw) for name, raw in properties.items()}
 
 
 def _echo_json(value: object) -> None:

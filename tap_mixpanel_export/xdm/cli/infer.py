@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import isfinite
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.cli.payloads import field_group_payload
@@ -19,11 +18,14 @@ from tap_mixpanel_export.xdm.mapping.columns import (
     DOLLAR_PROPERTIES,
     EVENT_NAME,
     OWN_COLUMNS,
+    column_name,
     derive_columns,
+    property_path,
 )
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType, source_text
 from tap_mixpanel_export.xdm.schema.convert import converter
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
+from tap_mixpanel_export.xdm.schema.field_group import merge_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,7 +106,7 @@ def propose(mapping: BoundMapping, events: Iterable[JsonObject]) -> tuple[int, l
     for path, found in sorted(seen.items(), key=lambda item: (-item[1].events, item[0])):
         if not found.types or path in known:
             continue
-        column = "_".join(path)
+        column = column_name(path)
         # `a.b` beside `a_b`, or `Id` beside `id`: the first has the column.
         fits = column_key(column) not in columns and len(column.encode()) <= MAX_NAME_BYTES
         columns.add(column_key(column))
@@ -134,16 +136,11 @@ def extended_mapping_set(mapping: BoundMapping, proposals: Iterable[Proposal]) -
 
 def extended_field_group(mapping: BoundMapping, proposals: Iterable[Proposal]) -> JsonObject:
     """Return the registry's payload of the field group with the proposed leaves."""
-    root = mapping.field_group.root
-    tenant = "_" + mapping.tenant_id
-    members = dict((root.properties.get(tenant) or XdmField(XdmType.OBJECT)).properties)
-    members |= {proposal.destination[-1]: proposal.field for proposal in proposals}
-    own = replace(
-        root.properties.get(tenant) or XdmField(XdmType.OBJECT),
-        properties=MappingProxyType(members),
-    )
-    extended = replace(root, properties=MappingProxyType({**root.properties, tenant: own}))
-    return field_group_payload(replace(mapping.field_group, root=extended))
+    group = mapping.field_group
+    leaves = {proposal.destination[-1]: proposal.field for proposal in proposals}
+    properties = dict(group.root.properties)
+    merge_into(properties, {"_" + mapping.tenant_id: XdmField(XdmType.OBJECT, properties=leaves)})
+    return field_group_payload(replace(group, root=replace(group.root, properties=properties)))
 
 
 def _look(value: JsonObject, path: Path, seen: dict[Path, Seen]) -> None:
@@ -227,7 +224,7 @@ def _mapped_sources(mapping: BoundMapping) -> set[Path]:
     # These names mean what the tap computes: a line could not reach a property of that name.
     own = {EVENT_NAME, *((name,) for name in OWN_COLUMNS)}
     plain = {path for path in DOLLAR_PROPERTIES if path in paths}
-    return {DOLLAR_PROPERTIES.get(path, path) for path in paths} | own | plain
+    return {property_path(path) for path in paths} | own | plain
 
 
 def _name(path: Path, tenant: str, taken: set[Path], root: XdmField) -> Path:

@@ -71,12 +71,10 @@ def schema_table(mapping: BoundMapping) -> Table:
     table = Table("Field", "Type", "Required", "Source", title="Schema")
     required = mapping.field_group.root.required
     for bound in mapping.lines:
-        name = ".".join(bound.destination)
-        mark = "yes" if name in required else ""
         table.add_row(
-            Text(printable(name), overflow="fold"),
+            Text(printable(bound.name), overflow="fold"),
             bound.field.label,
-            mark,
+            "yes" if bound.name in required else "",
             Text(printable(_source(bound), _CELL_CHARACTERS), overflow="fold"),
         )
     return table
@@ -106,7 +104,7 @@ def records_list(mapping: BoundMapping, records: list[dict[str, Any]]) -> Table:
         for bound in mapping.lines:
             value = _at(record, bound.destination)
             if value is not None:
-                table.add_row(Text(printable(".".join(bound.destination))), _cell(value))
+                table.add_row(Text(printable(bound.name)), _cell(value))
         table.add_section()
     return table
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tap_mixpanel_export.record_layout import PROPERTIES
 from tap_mixpanel_export.xdm.errors import ConversionError, EvaluationError
 from tap_mixpanel_export.xdm.mapper.reading import (
     Path,
@@ -24,10 +25,10 @@ from tap_mixpanel_export.xdm.mapper.reading import (
     properties_texts,
 )
 from tap_mixpanel_export.xdm.mapper.rejects import MISSING_FIELD, UNREADABLE, Rejection
-from tap_mixpanel_export.xdm.mapping.columns import DOLLAR_PROPERTIES, EVENT_NAME, OWN_COLUMNS
+from tap_mixpanel_export.xdm.mapping.columns import column_name, property_path
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 from tap_mixpanel_export.xdm.schema.convert import converter, json_text
-from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType, integer_bounds
+from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmType, integer_bounds
 from tap_mixpanel_export.xdm.schema.requirements import missing_field, pruned, requires_inside
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.xdm.expressions.compiler import Expression
     from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
-    from tap_mixpanel_export.xdm.schema.convert import Converter
+    from tap_mixpanel_export.xdm.schema.convert import Converter, JsonText
 
 # The Python type of decoded values that a field without further constraints takes as they are.
 _EXACT_TYPES: dict[XdmType, type] = {
@@ -46,7 +47,6 @@ _EXACT_TYPES: dict[XdmType, type] = {
     XdmType.BOOLEAN: bool,
     **dict.fromkeys(INTEGER_BOUNDS, int),
 }
-_PROPERTIES = "properties"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,20 @@ class _Step:
     path: Path
 
     @classmethod
-    def of(cls, box: int, destination: Path, field: XdmField, path: Path) -> _Step:
+    def of(cls, box: int, bound: BoundLine) -> _Step:
+        field = bound.field
         exact = None if field.is_narrowed else _EXACT_TYPES.get(field.type)
         is_integer = field.type in INTEGER_BOUNDS
         least, greatest = integer_bounds(field) if is_integer else (None, None)
         return cls(
             box,
-            destination[-1],
+            bound.destination[-1],
             exact,
             least,
             greatest,
             converter(field),
-            ".".join(destination),
-            path,
+            bound.name,
+            property_path(bound.line.source_path),
         )
 
 
@@ -108,14 +109,14 @@ class RecordPlan:
         self._requires_inside = requires_inside(self._root)
         self._boxes: list[Path] = [()]
         self._columns = frozenset(columns)
-        names: list[str] = [_PROPERTIES]
+        names: list[str] = [PROPERTIES]
         self._column_steps: list[tuple[int, _Step]] = []
         self._property_steps: list[_Step] = []
         self._expression_steps: list[tuple[Expression, _Step]] = []
         self._statics: list[tuple[int, str, object]] = []
         for bound in mapping.lines:
             box = self._box(bound.destination[:-1])
-            step = _Step.of(box, bound.destination, bound.field, _property_path(bound))
+            step = _Step.of(box, bound)
             if bound.expression is not None:
                 self._expression_steps.append((bound.expression, step))
             elif bound.line.source_type is SourceType.STATIC:
@@ -137,7 +138,7 @@ class RecordPlan:
             if path
         ]
         self._names = names
-        self._read_record = members_reader(names, {_PROPERTIES})
+        self._read_record = members_reader(names, {PROPERTIES})
         steps = [*self._property_steps, *(step for _, step in self._column_steps)]
         tops = list(dict.fromkeys(step.path[0] for step in steps if step.path))
         self._tops = {name: index for index, name in enumerate(tops)}
@@ -182,7 +183,8 @@ class RecordPlan:
                 ):
                     boxes[step.box][step.key] = value
                 else:
-                    self._convert(boxes, step, value, record, self._names[index])
+                    text = partial(_member_text, record, self._names[index])
+                    self._fill(boxes, step, value, text)
         if absent and values[0] is not None:
             self._from_properties(boxes, absent, values[0])
         if self._expression_steps:
@@ -206,17 +208,7 @@ class RecordPlan:
                 return name
         return None
 
-    def _convert(
-        self,
-        boxes: list[dict[str, Any]],
-        step: _Step,
-        value: Any,
-        record: bytes | msgspec.Raw,
-        name: str,
-    ) -> None:
-        self._fill(boxes, step, value, lambda: bytes(decode_members(record)[name]).decode())
-
-    def _fill(self, boxes: list[dict[str, Any]], step: _Step, value: Any, text: Any) -> None:
+    def _fill(self, boxes: list[dict[str, Any]], step: _Step, value: Any, text: JsonText) -> None:
         try:
             converted = pruned(step.convert(value, text))
         except ConversionError:
@@ -245,7 +237,7 @@ class RecordPlan:
     def _compute(self, boxes: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
         """Fill what expressions compute."""
         texts = decode_members(record)
-        lookup = partial(_attribute, self._columns, texts, properties_texts(texts.get(_PROPERTIES)))
+        lookup = partial(_attribute, self._columns, texts, properties_texts(texts.get(PROPERTIES)))
         for expression, step in self._expression_steps:
             try:
                 value = expression.evaluate(lookup)
@@ -253,7 +245,11 @@ class RecordPlan:
                 self._unconverted[step.destination] += 1
                 continue
             if value is not None and value != "":
-                self._fill(boxes, step, value, lambda value=value: json_text(value))
+                self._fill(boxes, step, value, partial(json_text, value))
+
+
+def _member_text(record: bytes | msgspec.Raw, name: str) -> str:
+    return bytes(decode_members(record)[name]).decode()
 
 
 def _attribute(
@@ -263,30 +259,19 @@ def _attribute(
     path: Path,
 ) -> object:
     """Return the value of an attribute in an expression: of a column, else of a property."""
-    if path == (_PROPERTIES,):
+    if path == (PROPERTIES,):
         # Put together anew: the column may hold JSON text.
         return {name: computable(decode_value(raw)) for name, raw in properties.items()}
-    name = "_".join(path)
-    raw = texts.get(name) if name in columns or _is_own(path) else None
-    if (raw is None or bytes(raw) == b"null") and not _is_own(path):
-        first, *rest = DOLLAR_PROPERTIES.get(path, path)
-        top = properties.get(first)
-        raw = None if top is None else inside(top, tuple(rest))
+    name, where = column_name(path), property_path(path)
+    raw = texts.get(name) if name in columns or not where else None
+    if where and (raw is None or bytes(raw) == b"null"):
+        top = properties.get(where[0])
+        raw = None if top is None else inside(top, where[1:])
     return None if raw is None else computable(decode_value(raw))
-
-
-def _is_own(path: Path) -> bool:
-    return path == EVENT_NAME or (len(path) == 1 and path[0] in OWN_COLUMNS)
 
 
 def _column_of(bound: BoundLine, available: frozenset[str]) -> str | None:
     """Return the column that holds a line's source, None if it is to be found in `properties`."""
-    name = "_".join(bound.line.source_path)
-    # A customer's property of the name of a column that the tap computes is not that column.
-    return name if name in available or _is_own(bound.line.source_path) else None
-
-
-def _property_path(bound: BoundLine) -> Path:
-    """Return where a line's source is in `properties`, empty if it is none of them."""
-    path = bound.line.source_path
-    return () if not path or _is_own(path) else DOLLAR_PROPERTIES.get(path, path)
+    source = bound.line.source_path
+    name = column_name(source)
+    return name if name in available or not property_path(source) else None

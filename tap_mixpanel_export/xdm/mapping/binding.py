@@ -13,8 +13,7 @@ from tap_mixpanel_export.xdm.errors import ConversionError, ExpressionError, Map
 from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.mapping.mapping_set import MappingLine, MappingSet, SourceType
 from tap_mixpanel_export.xdm.schema.convert import convert_static
-from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS
-from tap_mixpanel_export.xdm.schema.field_group import TENANT_PLACEHOLDER, FieldGroup
+from tap_mixpanel_export.xdm.schema.field_group import TENANT_PLACEHOLDER, FieldGroup, tenant_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -43,6 +42,16 @@ class BoundLine:
     field: XdmField
     expression: Expression | None = None
     static: object = None
+
+    @property
+    def name(self) -> str:
+        """The destination as text."""
+        return ".".join(self.destination)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return _place(self.line, self.destination)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,12 @@ def bind(
     Raises:
         MappingError: With the problems of all lines.
     """
-    tenant = tenant_id or field_group.tenant_id or _tenant_of(mapping_set) or DEFAULT_TENANT
+    tenant = (
+        tenant_id
+        or tenant_of(field_group.root.properties)
+        or tenant_of(line.destination_path[0] for line in mapping_set.lines)
+        or DEFAULT_TENANT
+    )
     group = field_group.with_tenant(tenant)
     problems: list[str] = []
     lines: list[BoundLine] = []
@@ -116,7 +130,7 @@ def bind(
         destination = tuple(
             name.replace(TENANT_PLACEHOLDER, tenant) for name in line.destination_path
         )
-        place = f"mapping {line.number} ({'.'.join(destination)})"
+        place = _place(line, destination)
         problem = _conflict(destination, taken)
         if problem is not None:
             problems.append(f"{place}: {problem}")
@@ -127,12 +141,12 @@ def bind(
             problems.append(f"{place}: no such field in the field group")
             # The line's source is checked all the same: all problems are told at once.
         try:
-            bound = _bound(line, destination, field)
+            expression = _expression(line)
+            if field is not None:
+                static = _static(line, field)
+                lines.append(BoundLine(line, destination, field, expression, static))
         except (ExpressionError, ConversionError) as error:
             problems.append(f"{place}: {error}")
-            continue
-        if bound is not None:
-            lines.append(bound)
     if problems:
         raise MappingError(problems)
     return BoundMapping(mapping_set, group, tenant, tuple(lines))
@@ -156,18 +170,17 @@ def with_required_lines(mapping: BoundMapping) -> BoundMapping:
     return replace(mapping, lines=(*mapping.lines, *added))
 
 
-def _bound(
-    line: MappingLine, destination: tuple[str, ...], field: XdmField | None
-) -> BoundLine | None:
-    expression: Expression | None = None
-    if line.source_type is SourceType.EXPRESSION:
-        expression = compile_expression(str(line.source))
-    if field is None:
-        return None
-    static: object = None
-    if line.source_type is SourceType.STATIC:
-        static = convert_static(field, line.source)
-    return BoundLine(line, destination, field, expression, static)
+def _place(line: MappingLine, destination: tuple[str, ...]) -> str:
+    return f"mapping {line.number} ({'.'.join(destination)})"
+
+
+def _expression(line: MappingLine) -> Expression | None:
+    is_expression = line.source_type is SourceType.EXPRESSION
+    return compile_expression(str(line.source)) if is_expression else None
+
+
+def _static(line: MappingLine, field: XdmField) -> object:
+    return convert_static(field, line.source) if line.source_type is SourceType.STATIC else None
 
 
 def _conflict(destination: tuple[str, ...], taken: dict[tuple[str, ...], int]) -> str | None:
@@ -178,15 +191,3 @@ def _conflict(destination: tuple[str, ...], taken: dict[tuple[str, ...], int]) -
         if long[: len(short)] == short:
             return f"mapping {number} ({'.'.join(other)}) fills the same object"
     return None
-
-
-def _tenant_of(mapping_set: MappingSet) -> str | None:
-    """Return the tenant that the destinations name, None if they name none or several."""
-    names = {
-        line.destination_path[0]
-        for line in mapping_set.lines
-        if line.destination_path[0].startswith("_") and line.destination_path[0] not in BASE_FIELDS
-    }
-    if len(names) != 1 or TENANT_PLACEHOLDER in (name := names.pop()):
-        return None
-    return name.removeprefix("_")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS
-from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
+from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS, column_name, lines_with_columns
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
 
 MAX_NAME_BYTES = 63
 """What PostgreSQL keeps of a name."""
@@ -27,35 +26,30 @@ def column_problems(mapping: BoundMapping, *, with_long_names: bool = True) -> l
     """Return what databases would not take of the columns that a mapping makes, one sentence each.
 
     Args:
-        mapping: A checked mapping.
+        mapping: The mapping.
         with_long_names: Whether names count that are cut somewhere, and still differ from others.
     """
     taken = {column_key(name): (name, "the tap itself") for name in OWN_COLUMNS}
     sources: set[tuple[str, ...]] = set()
     problems: list[str] = []
-    for bound in mapping.lines:
+    for bound in lines_with_columns(mapping):
         source = bound.line.source_path
-        is_own = len(source) == 1 and source[0] in OWN_COLUMNS
-        if bound.line.source_type is not SourceType.ATTRIBUTE or is_own or source in sources:
+        if source in sources:
             continue
         sources.add(source)
-        name = "_".join(source)
+        name = column_name(source)
         other, of = taken.setdefault(column_key(name), (name, f"mapping {bound.line.number}"))
         if other != name:
             problems.append(
-                f"{_place(bound)}: its column {name!r} and {other!r} of {of} are one in databases, "
+                f"{bound.place}: its column {name!r} and {other!r} of {of} are one in databases, "
                 f"which see no case and no more than {MAX_NAME_BYTES} bytes. {_ADVICE}"
             )
         elif with_long_names and len(name.encode()) > MAX_NAME_BYTES:
             problems.append(
-                f"{_place(bound)}: its column {name!r} is longer than {MAX_NAME_BYTES} bytes, and "
+                f"{bound.place}: its column {name!r} is longer than {MAX_NAME_BYTES} bytes, and "
                 f"cut in PostgreSQL. {_ADVICE}"
             )
     return problems
 
 
 _ADVICE = 'With "sourceType": "EXPRESSION" the same source fills its field and makes no column.'
-
-
-def _place(bound: BoundLine) -> str:
-    return f"mapping {bound.line.number} ({'.'.join(bound.destination)})"

@@ -11,7 +11,7 @@ from tap_mixpanel_export.xdm.expressions.paths import print_path
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
+    from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
     from tap_mixpanel_export.xdm.schema.field import XdmField
 
 EVENT_NAME = ("event_name",)
@@ -53,13 +53,37 @@ class Column:
     field: XdmField
 
 
+def is_own_column(source: tuple[str, ...]) -> bool:
+    """Whether a source is a column that the tap computes itself."""
+    return len(source) == 1 and source[0] in OWN_COLUMNS
+
+
+def property_path(source: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where a source is in the event's `properties`; empty if it is none of them."""
+    if source == EVENT_NAME or is_own_column(source):
+        return ()
+    return DOLLAR_PROPERTIES.get(source, source)
+
+
+def column_name(source: tuple[str, ...]) -> str:
+    """Return the name of the column that a mapping makes of a source."""
+    return "_".join(source)
+
+
+def lines_with_columns(mapping: BoundMapping) -> list[BoundLine]:
+    """Return the lines whose sources are columns, those of the tap itself left out."""
+    return [
+        bound
+        for bound in mapping.lines
+        if bound.line.source_type is SourceType.ATTRIBUTE
+        and not is_own_column(bound.line.source_path)
+    ]
+
+
 def derive_columns(mapping: BoundMapping) -> tuple[Column, ...]:
     """Return one column per source of the mapping's `ATTRIBUTE` lines, in their order.
 
     The first line of a source decides the type.
-
-    Args:
-        mapping: A checked mapping.
 
     Raises:
         MappingError: If two sources, or a source and a column of the tap, have the same name.
@@ -67,26 +91,21 @@ def derive_columns(mapping: BoundMapping) -> tuple[Column, ...]:
     columns: dict[str, Column] = {}
     numbers: dict[str, int] = {}
     problems: list[str] = []
-    for bound in mapping.lines:
+    for bound in lines_with_columns(mapping):
         source = bound.line.source_path
-        if bound.line.source_type is not SourceType.ATTRIBUTE:
-            continue
-        if len(source) == 1 and source[0] in OWN_COLUMNS:
-            continue
-        name = "_".join(source)
-        place = f"mapping {bound.line.number} ({'.'.join(bound.destination)})"
+        name = column_name(source)
         known = columns.get(name)
         if name in OWN_COLUMNS:
             problems.append(
-                f"{place}: its source {print_path(source)} would need the name of the column {name}"
+                f"{bound.place}: its source {print_path(source)} would need the name of the column "
+                f"{name}"
             )
         elif known is None:
-            path = () if source == EVENT_NAME else DOLLAR_PROPERTIES.get(source, source)
-            columns[name] = Column(name, source, path, bound.field)
+            columns[name] = Column(name, source, property_path(source), bound.field)
             numbers[name] = bound.line.number
         elif known.source != source:
             problems.append(
-                f"{place}: its source {print_path(source)} and {print_path(known.source)} of "
+                f"{bound.place}: its source {print_path(source)} and {print_path(known.source)} of "
                 f"mapping {numbers[name]} would both be the column {name}"
             )
     if problems:
@@ -123,7 +142,7 @@ def event_schema(
         schema = column.field.json_schema(nullable=True)
         schema.pop("title", None)
         schema["description"] = described(column, time_in_ms=time_in_ms)
-        if column.name != "_".join(column.source):
+        if column.name != column_name(column.source):
             schema[PROPERTY_KEY] = print_path(column.source)
         properties[column.name] = schema
     properties[PROPERTIES] = (
@@ -147,12 +166,7 @@ def event_schema(
 
 
 def described(column: Column, *, time_in_ms: bool) -> str:
-    """What a column holds, in words.
-
-    Args:
-        column: The column.
-        time_in_ms: Whether `time` is in milliseconds.
-    """
+    """What a column holds, in words; with `time_in_ms`, `time` is in milliseconds."""
     if column.path == ("time",):
         unit = "milliseconds" if time_in_ms else "seconds"
         return f"The event's `time` as exported, in {unit}; `timestamp` is the instant."

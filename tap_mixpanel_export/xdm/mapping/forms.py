@@ -10,14 +10,18 @@ from __future__ import annotations
 import copy
 import csv
 import io
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.schema.documents import JsonObject, parse_json, read_text
+from tap_mixpanel_export.xdm.schema.documents import (
+    JsonObject,
+    dump_document,
+    parse_json,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -58,24 +62,6 @@ _COMPUTED = re.compile(
 )
 
 
-class Form(Protocol):
-    """A form that was read."""
-
-    @property
-    def mappings(self) -> list[Any]:
-        """The lines, as JSON objects if they are any."""
-
-    @property
-    def header(self) -> JsonObject:
-        """What stands around the lines."""
-
-    def dump(self) -> str:
-        """Return the text of the form."""
-
-    def extended(self, lines: list[JsonObject]) -> Form:
-        """Return the same form with lines at its end, given as today's JSON has them."""
-
-
 @dataclass(frozen=True)
 class JsonForm:
     """A JSON document with the list of lines somewhere in it.
@@ -102,28 +88,24 @@ class JsonForm:
 
     def dump(self) -> str:
         """Return the text, keys in their order, with a line end."""
-        return json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
+        return dump_document(self.document)
 
     def extended(self, lines: list[JsonObject]) -> JsonForm:
         """Return the same form with lines at its end, in the spelling of the first."""
         document = copy.deepcopy(self.document)
         mappings = _at(document, self.path)
         first = mappings[0]
-        if "destinationXdmPath" in first and "destination" not in first:
-            mappings += [
-                {
-                    **_type_of(line),
-                    "sourceAttribute": line["source"],
-                    "destinationXdmPath": line["destination"],
-                }
-                for line in lines
-            ]
-        else:
-            # The API's words, where the others have them.
-            words = _API_WORDS if first.get("sourceType") in _API_WORDS.values() else {}
-            for line in lines:
-                word = line.get("sourceType", "ATTRIBUTE")
-                mappings.append({**line, "sourceType": words.get(word, word)})
+        is_old = "destinationXdmPath" in first and "destination" not in first
+        # The API's words, where the others have them.
+        words = _API_WORDS if first.get("sourceType") in _API_WORDS.values() else {}
+        for line in lines:
+            kind = line.get("sourceType", "ATTRIBUTE")
+            if is_old:
+                # Lines of the older spelling are attributes, if they do not say otherwise.
+                old = {"sourceAttribute": line["source"], "destinationXdmPath": line["destination"]}
+                mappings.append(old if kind == "ATTRIBUTE" else {"sourceType": kind, **old})
+            else:
+                mappings.append({**line, "sourceType": words.get(kind, kind)})
         return JsonForm(document, self.path)
 
 
@@ -185,6 +167,10 @@ class CsvForm:
         return CsvForm([*self.rows, *rows], self.has_headings, self.columns, self.delimiter)
 
 
+Form = JsonForm | CsvForm
+"""A form that was read."""
+
+
 def read_form(path: str | PathLike[str], kind: str) -> Form:
     """Read a file of any form.
 
@@ -213,17 +199,12 @@ def parse_form(text: str, name: str) -> Form:
         MappingError: If it is of none.
     """
     first = text.lstrip()[:1]
-    if first and first not in "{[" and _columns(_rows(text, name)[0][:1]):
+    if first and first not in "{[" and _columns(_rows(text, name)[0][0]):
         return _table(text, name)
-    return json_form(parse_json(text, name), name)
+    return _json_form(parse_json(text, name), name)
 
 
-def json_form(document: Any, name: str) -> JsonForm:
-    """Return the form of a JSON document; see `read_form`.
-
-    Raises:
-        MappingError: If it holds no mapping set.
-    """
+def _json_form(document: Any, name: str) -> JsonForm:
     path: tuple[str | int, ...] = ("mappings",)
     if isinstance(document, list):
         path = ()
@@ -237,11 +218,6 @@ def json_form(document: Any, name: str) -> JsonForm:
     if not form.mappings:
         raise MappingError([f"{name}: it needs a list `mappings` with one line at least"])
     return form
-
-
-def _type_of(line: JsonObject) -> JsonObject:
-    """Return what the older spelling, whose lines are attributes, has for another type."""
-    return {key: line[key] for key in ("sourceType",) if line.get(key, "ATTRIBUTE") != "ATTRIBUTE"}
 
 
 def _at(document: Any, path: tuple[str | int, ...]) -> Any:
@@ -265,17 +241,17 @@ def _rows(text: str, name: str) -> tuple[list[list[str]], str]:
 
 def _table(text: str, name: str) -> CsvForm:
     rows, delimiter = _rows(text, name)
-    columns = _columns(rows[:1])
+    columns = _columns(rows[0])
     form = CsvForm(rows, bool(columns), columns or {"source": 0, "destination": 1}, delimiter)
     if not form.mappings:
         raise MappingError([f"{name}: it needs one row at least with a source and a destination"])
     return form
 
 
-def _columns(rows: list[list[str]]) -> dict[str, int]:
+def _columns(first_row: list[str]) -> dict[str, int]:
     """Return which column has what by the headings, nothing if the first row has none."""
     columns: dict[str, int] = {}
-    for index, cell in enumerate(rows[0] if rows else []):
+    for index, cell in enumerate(first_row):
         heading = _NOT_LETTERS.sub("", cell.lower())
         key = next((key for key, words in _HEADINGS.items() if heading in words), cell.strip())
         columns.setdefault(key, index)

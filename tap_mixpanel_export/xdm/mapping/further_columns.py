@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.expressions.paths import split_path
 from tap_mixpanel_export.xdm.mapping.column_names import MAX_NAME_BYTES, column_key
-from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS, Column
+from tap_mixpanel_export.xdm.mapping.columns import OWN_COLUMNS, Column, is_own_column
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def add_columns(
     return tuple(found), problems
 
 
-def column_entry(path: Sequence[str], kind: XdmType) -> str | None:
+def column_entry(path: tuple[str, ...], kind: XdmType) -> str | None:
     """Write an entry of the setting `columns`.
 
     Args:
@@ -74,7 +74,7 @@ def column_entry(path: Sequence[str], kind: XdmType) -> str | None:
     Returns:
         The entry; None when the tap itself has a column of the name.
     """
-    if len(path) == 1 and path[0] in OWN_COLUMNS:
+    if is_own_column(path):
         return None
     name = ".".join(_SPECIAL.sub(r"\\\g<0>", part) for part in path)
     word = "integer" if kind in INTEGER_BOUNDS else _WORDS.get(kind, "string")
@@ -97,7 +97,7 @@ def _parse(entry: str) -> tuple[tuple[str, ...], XdmField | None]:
     if not name.strip():
         raise ValueError("the name of a property is missing")
     path = split_path(name)
-    if len(path) == 1 and path[0] in OWN_COLUMNS:
+    if is_own_column(path):
         raise ValueError("every record has this column")
     return path, XdmField(COLUMN_TYPES[kind]) if kind else None
 

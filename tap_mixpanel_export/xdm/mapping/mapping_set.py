@@ -9,18 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.booleans import boolean_of_word
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.expressions.paths import print_path, split_path, without_root
-from tap_mixpanel_export.xdm.mapping.forms import (
-    SOURCE_TYPES,
-    json_form,
-    parse_form,
-    read_form,
-)
+from tap_mixpanel_export.xdm.mapping.forms import SOURCE_TYPES, read_form
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.mapping.forms import Form
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
 
+_BUILT_IN = Path(__file__).parents[1] / "data" / "mapping_set.json"
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _ARRAY_POSITION = re.compile(r"\[(?:\d+|\*)\]")
 
@@ -98,23 +94,11 @@ class MappingSet:
         Raises:
             MappingError: If it cannot be read or is no mapping set, with all problems.
         """
-        if path is None:
-            data = resources.files("tap_mixpanel_export.xdm").joinpath("data/mapping_set.json")
-            return cls.loads(data.read_text(encoding="utf-8"))
-        return cls._of(read_form(path, "mapping set"))
+        return cls.of(read_form(_BUILT_IN if path is None else path, "mapping set"))
 
     @classmethod
-    def loads(cls, text: str) -> MappingSet:
-        """Read a mapping set from text; see `load`."""
-        return cls._of(parse_form(text, "mapping set"))
-
-    @classmethod
-    def of(cls, document: Any) -> MappingSet:
-        """Return the mapping set of a JSON document; see `load`."""
-        return cls._of(json_form(document, "mapping set"))
-
-    @classmethod
-    def _of(cls, form: Form) -> MappingSet:
+    def of(cls, form: Form) -> MappingSet:
+        """Return the mapping set of what was read; see `load`."""
         problems: list[str] = []
         lines: list[MappingLine] = []
         for number, mapping in enumerate(form.mappings, start=1):
@@ -135,7 +119,7 @@ class MappingSet:
         Args:
             lines: Attributes, with `source`, `destination` and what else today's lines have.
         """
-        return self._of(self.form.extended(lines))
+        return self.of(self.form.extended(lines))
 
     @property
     def schema_id(self) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.record_layout import EVENT_ID
 from tap_mixpanel_export.xdm.errors import MappingError
-from tap_mixpanel_export.xdm.mapping.columns import derive_columns
+from tap_mixpanel_export.xdm.mapping.columns import column_name, derive_columns
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS
 from tap_mixpanel_export.xdm.schema.field import INTEGER_BOUNDS, XdmField, XdmType
@@ -51,22 +51,23 @@ def stream_map(mapping: BoundMapping) -> dict[str, object]:
     entries: dict[str, object] = {}
     problems: list[str] = []
     for bound in mapping.lines:
-        if not _is_flat_field(bound) or bound.expression is not None:
+        if bound.destination[0] in BASE_FIELDS or bound.expression is not None:
             continue
-        place = f"mapping {bound.line.number} ({'.'.join(bound.destination)})"
-        name = output_name(bound)
+        # The path inside of the tenant's object.
+        in_tenant = len(bound.destination) > 1 and bound.destination[0].startswith("_")
+        name = "_".join(bound.destination[in_tenant:])
         if name in entries:
-            problems.append(f"{place}: another line gives a field named {name}, too")
+            problems.append(f"{bound.place}: another line gives a field named {name}, too")
         elif bound.line.source_type is SourceType.STATIC:
             entries[name] = _literal(bound.static)
         else:
             source = bound.line.source_path
-            column = columns.get(source, source[0] if len(source) == 1 else "_".join(source))
+            column = columns.get(source, column_name(source))
             expression = _expression(column, bound.field)
             if expression is None:
                 problems.append(
-                    f"{place}: a stream map cannot pass a {bound.field.label} on under the name "
-                    f"{column!r}, which is none in Python; use map-mixpanel-xdm"
+                    f"{bound.place}: a stream map cannot pass a {bound.field.label} on under the "
+                    f"name {column!r}, which is none in Python; use map-mixpanel-xdm"
                 )
             else:
                 entries[name] = expression
@@ -84,13 +85,6 @@ def skipped_lines(mapping: BoundMapping) -> list[BoundLine]:
     return [bound for bound in mapping.lines if bound.expression is not None]
 
 
-def output_name(bound: BoundLine) -> str:
-    """Return the flat name of a line's destination: its path inside of the tenant's object."""
-    names = bound.destination
-    inside = names[1:] if len(names) > 1 and names[0].startswith("_") else names
-    return "_".join(inside)
-
-
 def to_yaml(maps: dict[str, object]) -> str:
     """Return YAML text of stream maps, as it stands in `meltano.yml` under a mapping's `config`."""
     # One command of one program needs it.
@@ -100,10 +94,6 @@ def to_yaml(maps: dict[str, object]) -> str:
     visible = json.dumps(document, ensure_ascii=False).isprintable()
     # What a terminal would act on is escaped, and all that is not ASCII with it.
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=visible, width=sys.maxsize)
-
-
-def _is_flat_field(bound: BoundLine) -> bool:
-    return bound.destination[0] not in BASE_FIELDS
 
 
 def _expression(column: str, field: XdmField) -> str | None:

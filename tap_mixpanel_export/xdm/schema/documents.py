@@ -26,7 +26,11 @@ def read_document(path: str | PathLike[str], kind: str) -> JsonObject:
     Raises:
         MappingError: If it cannot be read, or holds something else.
     """
-    return parse_document(read_text(path, kind), f"{kind} {path}")
+    name = f"{kind} {path}"
+    document = parse_json(read_text(path, kind), name)
+    if not isinstance(document, dict):
+        raise MappingError([f"{name}: is no JSON object"])
+    return document
 
 
 def read_text(path: str | PathLike[str], kind: str) -> str:
@@ -40,24 +44,16 @@ def read_text(path: str | PathLike[str], kind: str) -> str:
         raise MappingError([f"{kind} {path}: is not UTF-8 at byte {error.start}"]) from error
 
 
-def parse_document(text: str, name: str) -> JsonObject:
-    """Parse the text of one JSON object.
+def parse_json(text: str, name: str) -> Any:
+    """Parse JSON text.
 
     Args:
         text: The text.
         name: What it is and where it comes from, for messages.
 
     Raises:
-        MappingError: If it is something else, or names a key twice.
+        MappingError: If it is none, names a key twice, or holds what no other program reads.
     """
-    document = parse_json(text, name)
-    if not isinstance(document, dict):
-        raise MappingError([f"{name}: is no JSON object"])
-    return document
-
-
-def parse_json(text: str, name: str) -> Any:
-    """Parse JSON text; see `parse_document`."""
 
     def refuse(constant: str) -> object:
         raise MappingError([f"{name}: {constant} is no JSON"])
@@ -89,6 +85,6 @@ def parse_json(text: str, name: str) -> Any:
     return document
 
 
-def dump_document(document: JsonObject) -> str:
-    """Return the text of a JSON object, keys in their order, with a line end."""
+def dump_document(document: Any) -> str:
+    """Return JSON text, keys in their order, with a line end."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

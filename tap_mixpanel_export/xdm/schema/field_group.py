@@ -8,14 +8,14 @@ with their `meta:xdmType` and fields with plain JSON Schema only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import resources
 from math import isfinite
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.regular_expressions import compiled
-from tap_mixpanel_export.xdm.schema.documents import JsonObject, parse_document, read_document
+from tap_mixpanel_export.xdm.schema.documents import JsonObject, read_document
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, REQUIRED_BASE_FIELDS
 from tap_mixpanel_export.xdm.schema.field import (
     FORMATS,
@@ -26,7 +26,7 @@ from tap_mixpanel_export.xdm.schema.field import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from os import PathLike
 
 TENANT_PLACEHOLDER = "{TENANT_ID}"
@@ -40,6 +40,7 @@ _TYPE_NAMES = {member.value: member for member in XdmType} | {
     "enum": XdmType.STRING,
 }
 _FORMAT_TYPES = {name: xdm_type for xdm_type, name in FORMATS.items()}
+_BUILT_IN = Path(__file__).parents[1] / "data" / "field_group.json"
 # Deeper than any real field; a definition that contains itself would never end.
 _MAX_DEPTH = 32
 
@@ -50,35 +51,26 @@ class FieldGroup:
 
     Attributes:
         document: The JSON document, tenant placeholders and all.
-        root: The fields, with the tenant's name in place.
+        root: The fields; their names may hold the placeholder, until `with_tenant`.
     """
 
     document: JsonObject
     root: XdmField
 
     @classmethod
-    def load(cls, path: str | PathLike[str] | None = None, tenant_id: str = "") -> FieldGroup:
+    def load(cls, path: str | PathLike[str] | None = None) -> FieldGroup:
         """Read a field group file.
 
         Args:
             path: The file; None is the built-in field group.
-            tenant_id: What stands for `{TENANT_ID}`; empty leaves the placeholder.
 
         Raises:
             MappingError: If it cannot be read or is no field group, with all problems.
         """
-        if path is None:
-            data = resources.files("tap_mixpanel_export.xdm").joinpath("data/field_group.json")
-            return cls.loads(data.read_text(encoding="utf-8"), tenant_id)
-        return cls.of(read_document(path, "field group"), tenant_id)
+        return cls.of(read_document(_BUILT_IN if path is None else path, "field group"))
 
     @classmethod
-    def loads(cls, text: str, tenant_id: str = "") -> FieldGroup:
-        """Read a field group from text; see `load`."""
-        return cls.of(parse_document(text, "field group"), tenant_id)
-
-    @classmethod
-    def of(cls, document: JsonObject, tenant_id: str = "") -> FieldGroup:
+    def of(cls, document: JsonObject) -> FieldGroup:
         """Return the field group of a JSON document; see `load`."""
         reader = _Reader(document)
         group = reader.object_field(document, (), 0)
@@ -91,15 +83,7 @@ class FieldGroup:
             properties=MappingProxyType({**BASE_FIELDS, **group.properties}),
             required=group.required | REQUIRED_BASE_FIELDS,
         )
-        return cls(document, root).with_tenant(tenant_id) if tenant_id else cls(document, root)
-
-    @property
-    def tenant_id(self) -> str | None:
-        """The tenant whose fields these are; None if the file has a placeholder or several."""
-        names = {name for name in self.root.properties if name.startswith("_")} - {*BASE_FIELDS}
-        if len(names) != 1 or (name := names.pop()) == "_" + TENANT_PLACEHOLDER:
-            return None
-        return name.removeprefix("_")
+        return cls(document, root)
 
     def with_tenant(self, tenant_id: str) -> FieldGroup:
         """Return the same field group with the tenant's name for the placeholder."""
@@ -137,7 +121,7 @@ class _Reader:
             for name, child in self._members(part, "properties", path):
                 found = self.field(child, (*path, name), depth + 1)
                 if found is not None:
-                    _merge_into(properties, {name: found})
+                    merge_into(properties, {name: found})
             required.update(self._required(part, path))
             for extra in part.get("allOf") or ():
                 target = self._resolved(extra, path, depth)
@@ -148,7 +132,7 @@ class _Reader:
                     self.problem(path, "its definitions contain themselves")
                     break
                 required |= nested.required
-                _merge_into(properties, nested.properties)
+                merge_into(properties, nested.properties)
         return XdmField(
             XdmType.OBJECT,
             properties=MappingProxyType(properties),
@@ -278,6 +262,18 @@ class _Reader:
         return None
 
 
+def tenant_of(names: Iterable[str]) -> str | None:
+    """Return the tenant that has the only field of its own among those at the top of records.
+
+    Returns:
+        None if there are several, or none, or it is the placeholder.
+    """
+    own = {name for name in names if name.startswith("_")} - BASE_FIELDS.keys()
+    if len(own) != 1 or TENANT_PLACEHOLDER in (name := own.pop()):
+        return None
+    return name.removeprefix("_")
+
+
 def plain_name(name: str) -> str:
     """Return a field's name as records have it: without `xdm:`, and `_id` for `@id`."""
     return "_id" if name == "@id" else name.removeprefix("xdm:")
@@ -303,7 +299,7 @@ def _plain_type(json_type: object, schema: JsonObject) -> XdmType | None:
     return _TYPE_NAMES.get(json_type) if isinstance(json_type, str) else None
 
 
-def _merge_into(properties: dict[str, XdmField], more: Mapping[str, XdmField]) -> None:
+def merge_into(properties: dict[str, XdmField], more: Mapping[str, XdmField]) -> None:
     """Add fields, to what is there of them already: tenants' objects are often split."""
     for name, field in more.items():
         known = properties.get(name)
@@ -311,7 +307,7 @@ def _merge_into(properties: dict[str, XdmField], more: Mapping[str, XdmField]) -
             properties[name] = field
             continue
         both = dict(known.properties)
-        _merge_into(both, field.properties)
+        merge_into(both, field.properties)
         properties[name] = replace(
             known, properties=MappingProxyType(both), required=known.required | field.required
         )
