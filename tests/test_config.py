@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ DEFAULTS = {
 
 def checked(**others):
     given_ = {**DEFAULTS, **others}
-    return check_settings({k: v for k, v in given_.items() if v is not None}, "agent/1", NOW)
+    return check_settings({k: v for k, v in given_.items() if v is not None}, NOW)
 
 
 def good(**others):
@@ -58,7 +59,7 @@ def test_what_is_not_set_has_the_contracts_defaults():
     assert found.zone == UTC
     assert found.lookback == 5 * DAY
     assert found.endpoint.url == "https://data.mixpanel.com/api/2.0"
-    assert found.endpoint.user_agent == "agent/1"
+    assert found.endpoint.user_agent == f"tap-mixpanel-export/{version('tap-mixpanel-export')}"
     assert found.endpoint.event_names == ()
     assert found.quota_file is None
     assert found.diagnostics_dir is None

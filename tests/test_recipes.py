@@ -132,7 +132,7 @@ def test_a_setting_is_declared_once_and_heeded_in_one_file(copy_for):
         "    end_date: Annotated[",
         """    earlier_days: Annotated[
         int,
-        _setting("Earlier days", "So many days more are exported.", ge=0, le=30),
+        _setting("So many days more are exported.", ge=0, le=30),
     ] = 0
     end_date: Annotated[""",
     )
@@ -177,7 +177,7 @@ def test_a_setting_that_leaves_out_events_takes_three_files_and_a_test(copy_for)
         "    exclude_properties: Annotated[",
         """    exclude_endings: Annotated[
         tuple[str, ...],
-        _setting("Endings to leave out", "No events whose names end so."),
+        _setting("No events whose names end so.", title="Endings to leave out"),
     ] = ()
     exclude_properties: Annotated[""",
     )
@@ -301,7 +301,7 @@ def both(first: object, second: object) -> object:
     given, missing, table = copy.run(
         """
 from docs.functions import functions_table
-from tap_mixpanel_export.xdm.expressions import compile_expression
+from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 expression = compile_expression("upper(both(data.a, data.b))")
 values = {("a",): "x", ("b",): "y"}
 given = expression.evaluate(values.get)

@@ -388,7 +388,7 @@ def test_any_text_is_a_date_or_is_refused(text):
 
 
 def checked(**config):
-    return check_settings({**GOOD, **config}, "agent", NOW)
+    return check_settings({**GOOD, **config}, NOW)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "1970-01-01T00:00:00Z", "2011-07-09"])

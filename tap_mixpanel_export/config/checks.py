@@ -130,7 +130,7 @@ def check_all(
     wrong = type_problems(complete(config, properties), schema)
     right = {name: value for name, value in config.items() if name not in wrong}
     right = complete(right, properties)
-    settings, problems = check_settings(right, f"{PROGRAM}/{version(PROGRAM)}")
+    settings, problems = check_settings(right)
     columns = load_columns(right)[0] if settings is None else settings.event_columns
     problems = [*problems, *batch_problems(right)]
     if "stream_maps" in right:
@@ -148,13 +148,12 @@ def check_all(
 
 
 def check_settings(
-    settings: Mapping[str, Any], default_user_agent: str, now: datetime | None = None
+    settings: Mapping[str, Any], now: datetime | None = None
 ) -> tuple[ExportSettings | None, list[str]]:
     """Make sense of settings whose types are right already.
 
     Args:
         settings: The tap's settings.
-        default_user_agent: What `user_agent` is when it is not set.
         now: Defaults to this machine's time; only the default of `start_date` depends on it.
 
     Returns:
@@ -176,7 +175,7 @@ def check_settings(
         return None, problems
     return ExportSettings(
         **msgspec.structs.asdict(declared),
-        endpoint=_endpoint(declared, url, credentials, default_user_agent),
+        endpoint=_endpoint(declared, url, credentials),
         zone=zone,
         **times,
         event_columns=columns,
@@ -228,9 +227,7 @@ def writes_text(settings: Mapping[str, Any]) -> bool:
     return settings.get("properties_format") == "string" or batch_format(settings) == "parquet"
 
 
-def _endpoint(
-    settings: DeclaredSettings, url: str, credentials: Credentials, user_agent: str
-) -> Endpoint:
+def _endpoint(settings: DeclaredSettings, url: str, credentials: Credentials) -> Endpoint:
     return Endpoint(
         url=url,
         credentials=credentials,
@@ -238,7 +235,7 @@ def _endpoint(
         region=settings.region,
         event_names=settings.event_names,
         time_in_ms=settings.time_in_ms,
-        user_agent=settings.user_agent or user_agent,
+        user_agent=settings.user_agent or f"{PROGRAM}/{version(PROGRAM)}",
         timeout=settings.request_timeout,
     )
 

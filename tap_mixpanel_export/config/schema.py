@@ -20,18 +20,19 @@ def json_schema() -> dict[str, Any]:
     declared = schemas[DeclaredSettings.__name__]["properties"]
     return {
         "type": "object",
-        "properties": {name: _property(schema) for name, schema in declared.items()},
+        "properties": {name: _property(name, schema) for name, schema in declared.items()},
         "$schema": _DRAFT,
     }
 
 
-def _property(schema: dict[str, Any]) -> dict[str, Any]:
+def _property(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Write a setting as the SDK does: any may be null, which is not set."""
     ways = schema.pop("anyOf", [schema])
     # The bounds of what may be left out stand there.
     own = next((one for one in ways if one.get("type", "null") != "null"), {"type": "string"})
     schema |= own
     schema["type"] = [own["type"], "null"]
+    schema.setdefault("title", name.replace("_", " ").capitalize())
     if schema.get("default") in (None, ()):
         del schema["default"]
     if "enum" in schema:

@@ -193,7 +193,7 @@ def test_columns_say_in_the_schema_that_they_hold_digests(sandbox):
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(values, problem):
-    settings, problems = check_settings({"project_secret": "x", **values}, "agent")
+    settings, problems = check_settings({"project_secret": "x", **values})
     assert settings is None
     assert problems == [problem]
 
@@ -208,7 +208,7 @@ def test_what_cannot_be_done_is_refused_by_name(values, problem):
     ],
 )
 def test_a_name_hides_all_that_it_can_mean(name, gone, cart):
-    settings, _ = check_settings({"project_secret": "x", "exclude_properties": [name]}, "agent")
+    settings, _ = check_settings({"project_secret": "x", "exclude_properties": [name]})
     everything = {
         "cart": {"total": 2, "x": 1},
         "cart.total": 0,
@@ -222,6 +222,6 @@ def test_a_name_hides_all_that_it_can_mean(name, gone, cart):
 
 
 def test_without_these_settings_nothing_looks_at_properties():
-    settings, _ = check_settings({"project_secret": "x", "hash_salt": SALT}, "agent")
+    settings, _ = check_settings({"project_secret": "x", "hash_salt": SALT})
     assert settings.redaction is None
     assert load_columns({"hash_salt": SALT}) == load_columns({})

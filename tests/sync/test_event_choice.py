@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.config import check_settings
+from tap_mixpanel_export.config.event_choice import choice_fingerprint
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
@@ -116,9 +117,9 @@ CHOICES = st.fixed_dictionaries(
 @settings(max_examples=100, deadline=None)
 def test_fingerprints_differ_exactly_when_other_events_are_asked_for(one, other):
     def fingerprint(choice):
-        found, problems = check_settings({"project_secret": "x", **choice}, "agent", NOW)
+        found, problems = check_settings({"project_secret": "x", **choice}, NOW)
         assert problems == []
-        return found.selection
+        return choice_fingerprint(found)
 
     def meaning(choice):
         return {n: v if isinstance(v, str) else frozenset(v) for n, v in choice.items()}

@@ -94,7 +94,7 @@ def test_names_are_unique_without_case_and_within_63_bytes(names):
 def test_what_is_no_column_is_a_problem_by_name(entry, problem):
     (told,) = problems_of(entry)
     assert told.startswith(f"columns: {entry!r}: {problem}")
-    found, problems = check_settings({"project_secret": "x", "columns": [entry]}, "agent")
+    found, problems = check_settings({"project_secret": "x", "columns": [entry]})
     assert found is None
     assert problems == [told]
 
