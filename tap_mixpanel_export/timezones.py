@@ -153,11 +153,18 @@ class Instants:
         (text,), (instant,) = self._render_each((time,))
         return text.encode(), instant
 
-    def render_all(self, times: Sequence[int]) -> tuple[Sequence[str | datetime], list[int]]:
+    def render_all(
+        self, times: Sequence[int], *, texts: bool = True
+    ) -> tuple[Sequence[str | datetime], list[int]]:
         """The same of many, each part in a list.
 
+        Args:
+            times: As exported.
+            texts: Whether texts are wanted.
+
         Returns:
-            What JSON has the RFC 3339 text for, and milliseconds since the epoch.
+            What JSON has the RFC 3339 text for, if that is wanted, and milliseconds since the
+            epoch.
 
         Raises:
             ValueError: When one of them lies outside of the years 1 to 9999.
@@ -167,7 +174,8 @@ class Instants:
             and min(times) >= _EARLIEST_SECONDS
             and max(times) <= _LATEST_SECONDS
         ):
-            return _as_datetimes(times, strict=False), [time * 1000 for time in times]
+            instants = [time * 1000 for time in times]
+            return _as_datetimes(times, strict=False) if texts else (), instants
         return self._render_each(times)
 
     def _render_each(self, times: Sequence[int]) -> tuple[list[str], list[int]]:

@@ -154,7 +154,9 @@ class BlockMaker:
         if not all(times) or (not all(distinct_ids) and 0 in distinct_ids):
             return None
         try:
-            timestamps, instants = self._instants.render_all(times)
+            timestamps, instants = self._instants.render_all(
+                times, texts=self._encoder.writes_timestamps
+            )
         except ValueError:
             return None
         parts: list[Sequence[Any]] = [
@@ -250,10 +252,9 @@ class BlockMaker:
             self._looked_at(column, values[column.place]) if needs_look else values[column.place]
             for column, needs_look in self._checked
         ]
-        ids = [digest.hex() for digest in digests]
         if not self._encoder.writes_properties:
             properties = ()
-        encoded = self._encoder.encode_block(ids, timestamps, instants, columns, properties)
+        encoded = self._encoder.encode_block(digests, timestamps, instants, columns, properties)
         keys: Sequence[bytes | None] = digests
         if own_ids is not insert_ids:
             keys = [

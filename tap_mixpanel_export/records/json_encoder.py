@@ -21,10 +21,12 @@ class Encoder(Protocol):
 
     writes_properties: bool
     """Whether it wants the text of `properties`."""
+    writes_timestamps: bool
+    """Whether it wants what JSON has the text of `timestamp` for."""
 
     def encode_block(
         self,
-        ids: Sequence[str],
+        digests: Sequence[bytes],
         timestamps: Sequence[Any],
         instants: Sequence[int],
         columns: Sequence[Sequence[Any]],
@@ -33,8 +35,8 @@ class Encoder(Protocol):
         """Encode many records.
 
         Args:
-            ids: `event_id` of each.
-            timestamps: What JSON has the RFC 3339 text for.
+            digests: SHA-256 of each, which `event_id` has in hex.
+            timestamps: What JSON has the RFC 3339 text for; empty when it is not wanted.
             instants: The same, milliseconds since the epoch.
             columns: The values of each mapped column: Python's, or JSON text as `msgspec.Raw`.
             properties: `properties` of each, as exported; empty when they are not written.
@@ -42,7 +44,7 @@ class Encoder(Protocol):
 
     def encode_line(
         self,
-        event_id: str,
+        digest: bytes,
         timestamp: str,
         instant: int,
         values: Sequence[Any],
@@ -61,6 +63,7 @@ class JsonEncoder:
 
     def __init__(self, names: Sequence[str], properties: str | None) -> None:
         self.writes_properties = properties is not None
+        self.writes_timestamps = True
         self._properties = {None: None, "object": Raw, "text": _as_text}[properties]
         self._record = _struct(
             [*ALWAYS_WRITTEN, *names, *([PROPERTIES] if self.writes_properties else [])]
@@ -68,28 +71,28 @@ class JsonEncoder:
 
     def encode_block(
         self,
-        ids: Sequence[str],
+        digests: Sequence[bytes],
         timestamps: Sequence[Any],
         instants: Sequence[int],  # noqa: ARG002 - they are what the timestamps say
         columns: Sequence[Sequence[Any]],
         properties: Sequence[bytes],
     ) -> bytes:
         """The text of many records."""
-        parts = [ids, timestamps, *columns]
+        parts = [[digest.hex() for digest in digests], timestamps, *columns]
         if self._properties is not None:
             parts.append(list(map(self._properties, properties)))
         return encode_lines(list(map(self._record, *parts)))
 
     def encode_line(
         self,
-        event_id: str,
+        digest: bytes,
         timestamp: str,
         instant: int,  # noqa: ARG002 - see above
         values: Sequence[Any],
         properties: bytes,
     ) -> bytes:
         """The text of one record."""
-        parts = [event_id, timestamp, *values]
+        parts = [digest.hex(), timestamp, *values]
         if self._properties is not None:
             parts.append(self._properties(properties))
         return encode(self._record(*parts)) + b"\n"

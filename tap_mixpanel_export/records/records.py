@@ -167,7 +167,7 @@ class RecordMaker:
             )
         ).digest()
         encoded = self._encoder.encode_line(
-            digest.hex(), timestamp.decode(), instant, values_written, shown.properties
+            digest, timestamp.decode(), instant, values_written, shown.properties
         )
         return Record(encoded, digest if is_identified else None, instant, processed)
 

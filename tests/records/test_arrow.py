@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta, timezone
+from hashlib import sha256
 
 import pytest
 from arrow_truth import rows_of_batches, rows_of_text
@@ -222,12 +223,14 @@ def test_what_is_dropped_is_not_read(sizes, data):
         first = 0
         for size in sizes:
             numbers = range(first, first + size)
-            spool.write(arrow.Rows([str(n) for n in numbers], list(numbers), [], []), size)
+            digests = [sha256(b"%d" % n).digest() for n in numbers]
+            spool.write(arrow.Rows(digests, list(numbers), [], []), size)
             text.write(b"".join(b"%d\n" % n for n in numbers), size)
             first += size
         assert spool.drop(sorted(dropped)) == text.drop(sorted(dropped)) == len(dropped)
         kept = [row["event_id"] for batch in spool.records() for row in batch.to_pylist()]
-        assert kept == [line.decode() for records in text.records() for line in records.lines()]
+        lines = [line for records in text.records() for line in records.lines()]
+        assert kept == [sha256(line).hexdigest() for line in lines]
 
 
 def test_batches_are_large_and_bounded():
@@ -236,11 +239,29 @@ def test_batches_are_large_and_bounded():
         for number in range(300):
             texts = [b"{}"] * 100 if number else [b"[%b]" % (b"1" * 30_000_000)]
             size = len(texts)
-            spool.write(arrow.Rows(["x"] * size, [number] * size, [], texts), size)
+            spool.write(arrow.Rows([bytes(32)] * size, [number] * size, [], texts), size)
         sizes = [batch.num_rows for batch in spool.records()]
     assert sizes[0] == 1
     assert sum(sizes) == spool.count == 29_901
     assert len(sizes) < 6
+
+
+@given(st.lists(st.lists(st.text(max_size=9), max_size=9), max_size=9))
+@settings(deadline=None, max_examples=50)
+def test_batches_follow_each_other_without_a_trace(blocks):
+    """Each is made in the memory of the one before."""
+    encoder = arrow.ArrowEncoder(COLUMNS, frozenset({"item_id", "properties"}))
+    with pytest.MonkeyPatch.context() as patch, arrow.ArrowSpool(encoder) as spool:
+        patch.setattr(arrow, "_BATCH_ROWS", 5)
+        patch.setattr(arrow, "_BATCH_BYTES", 20)
+        patch.setattr(arrow, "_ARRAY_ROWS", 2)
+        for texts in blocks:
+            size = len(texts)
+            properties = [text.encode() for text in texts]
+            spool.write(arrow.Rows([bytes(32)] * size, [7] * size, [texts], properties), size)
+        rows = [row for batch in spool.records() for row in batch.to_pylist()]
+    written = [text for texts in blocks for text in texts]
+    assert [row["item_id"] for row in rows] == [row["properties"] for row in rows] == written
 
 
 def test_nothing_is_read_of_nothing():
