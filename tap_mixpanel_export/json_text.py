@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 NULL = b"null"
 
@@ -50,6 +51,26 @@ def encode_members(members: Mapping[str, msgspec.Raw]) -> bytes:
         # Escapes keep the lone surrogates in names.
         pairs = (json.dumps(name).encode() + b":" + bytes(v) for name, v in members.items())
         return b"{" + b",".join(pairs) + b"}"
+
+
+def struct_type(fields: Iterable[tuple[str, Any, Any]]) -> type | None:
+    """A type of objects by which msgspec reads, or writes, members of these names.
+
+    Args:
+        fields: Name, type and default of each.
+
+    Returns:
+        None when msgspec takes one of the names for none of a member: those that JSON escapes, and
+        those that have no UTF-8.
+    """
+    members = [
+        (f"member_{index}", kind, msgspec.field(name=name, default=default))
+        for index, (name, kind, default) in enumerate(fields)
+    ]
+    try:
+        return msgspec.defstruct("Members", members, gc=False)
+    except ValueError:
+        return None
 
 
 def levels_exceed(text: bytes, most: int) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import encode, encode_lines
+from tap_mixpanel_export.json_text import encode, encode_lines, struct_type
 from tap_mixpanel_export.record_layout import ALWAYS_WRITTEN, PROPERTIES
 
 if TYPE_CHECKING:
@@ -119,12 +119,5 @@ def _as_text(properties: bytes) -> Raw:
 
 def _struct(names: Sequence[str]) -> Callable[..., Any]:
     """What makes an object of values whose members have the columns' names."""
-    try:
-        return msgspec.defstruct(
-            "Record",
-            [(f"c{i}", Any, msgspec.field(name=name)) for i, name in enumerate(names)],
-            gc=False,
-        )
-    except ValueError:
-        # It takes no names with characters that JSON escapes.
-        return lambda *values: dict(zip(names, values, strict=True))
+    members = struct_type((name, Any, msgspec.NODEFAULT) for name in names)
+    return members or (lambda *values: dict(zip(names, values, strict=True)))

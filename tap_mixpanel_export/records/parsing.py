@@ -7,14 +7,13 @@ beyond 64 bits, 1e400, 1.0, escapes of lone surrogates.
 from __future__ import annotations
 
 import json
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from tap_mixpanel_export.json_text import is_closed, levels_exceed
+from tap_mixpanel_export.json_text import is_closed, levels_exceed, struct_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +41,6 @@ _TO_MEMBER = len('",')
 _TO_END = len("}\n")
 # From the end of one `properties` to the end of a line that has another one.
 _SECOND = len('},"properties":{}}\n')
-_ESCAPED = re.compile(r'[\\"\x00-\x1f]')
 _skip_value = msgspec.json.Decoder(Raw).decode
 
 
@@ -134,34 +132,20 @@ def properties_decoder(names: Sequence[str]) -> Callable[[bytes], list[Any]]:
         A function from lines, the properties of an event each, to structs of the wanted values as
         text, or `ABSENT`.
     """
-    wanted = _properties_type([(name, Raw, ABSENT) for name in names])
+    wanted = struct_type((name, Raw, ABSENT) for name in names) or _Nothing
     decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(wanted).decode_lines
     return decode
 
 
 def _line_decoder(fields: Sequence[tuple[str, Any, Any]], event: Any) -> msgspec.json.Decoder[Any]:
-    wanted = _properties_type(fields)
-    if wanted is _Nothing:
+    wanted = struct_type(fields)
+    if wanted is None:
         # Every line is an unusual one.
         return msgspec.json.Decoder(_Nothing)
     line = msgspec.defstruct(
         "Line", [("event", event), ("properties", wanted)], forbid_unknown_fields=True, gc=False
     )
     return msgspec.json.Decoder(line)
-
-
-def _properties_type(fields: Sequence[tuple[str, Any, Any]]) -> type:
-    if any(_ESCAPED.search(name) for name, _, _ in fields):
-        # msgspec takes no names with characters that JSON escapes.
-        return _Nothing
-    return msgspec.defstruct(
-        "Properties",
-        [
-            (f"p{index}", kind, msgspec.field(name=name, default=default))
-            for index, (name, kind, default) in enumerate(fields)
-        ],
-        gc=False,
-    )
 
 
 def all_properties(lines: Sequence[bytes], lengths: Iterable[int]) -> list[bytes]:

@@ -164,6 +164,12 @@ def test_members_of_are_those_of_json(text, blank):
     assert {name: json.loads(value) for name, value in members.items()} == json.loads(text)
 
 
+@pytest.mark.parametrize("name", ["\ud800", 'a"b', "a\\b", "\x01", "\x7f", "ä"])
+def test_a_property_of_any_name_may_be_wanted(name):
+    line = json.dumps({"event": "x", "properties": {"time": 1, name: "v"}}).encode()
+    assert bytes(event_decoder(("time", name))(line).values[1]) == b'"v"'
+
+
 def test_members_keep_numbers_that_python_does_not_convert():
     digits = "1" * 5000
     assert members_of(f'{{"a":{digits}}}') == {"a": digits}

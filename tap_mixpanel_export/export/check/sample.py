@@ -17,6 +17,7 @@ from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.sync.filter_proof import EventDigest
 from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.timezones import Instants, day_of, from_milliseconds
+from tap_mixpanel_export.xdm.surrogates import has_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,6 @@ _MOST_NAMES = 20_000
 # So many events' stamps have the day's middle among them.
 _ENOUGH_STAMPS = 200
 _LONG_INTEGER = re.compile(rb"[0-9]{16}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXACT_IN_DOUBLES = 2**53
 # The longest text of a column in Redshift; others take more.
 _LONG_TEXT_BYTES = 65_535
@@ -122,7 +122,7 @@ class Sample:
         if len(self._properties) < _MOST_NAMES:
             self._properties.update(properties)
         if b"\\u" in line and any(
-            "\0" in text or _SURROGATE.search(text) for text in _texts(properties)
+            "\0" in text or has_surrogates(text) for text in _texts(properties)
         ):
             self.oddities[Oddity.NULL_CHARACTERS] += 1
         if _LONG_INTEGER.search(line) and any(

@@ -7,13 +7,12 @@ of digits, nesting without end. An event that has them comes again in every run.
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_mixpanel_export.json_text import levels_exceed
+from tap_mixpanel_export.json_text import levels_exceed, struct_type
 from tap_mixpanel_export.xdm.errors import ConversionError
 from tap_mixpanel_export.xdm.surrogates import without_lone_surrogates
 
@@ -30,8 +29,6 @@ MAX_MESSAGE_LEVELS = 500
 
 # Below Python's own limit for a conversion, which other programs may have changed.
 _MAX_DIGITS = 1000
-# msgspec takes every other name for a member of a struct.
-_UNFIT_FOR_STRUCTS = re.compile(r"[\"\\\x00-\x1f]")
 _NESTED = b"[{"
 
 _decode_texts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -149,19 +146,10 @@ def members_reader(names: list[str], undecoded: set[str]) -> Callable[[Any], tup
             for raw in (texts.get(name),)
         )
 
-    if any(_UNFIT_FOR_STRUCTS.search(name) for name in names):
+    members = struct_type((n, msgspec.Raw if n in undecoded else Any, None) for n in names)
+    if members is None:
         return read_each
-    fields = [f"member_{index}" for index in range(len(names))]
-    members = msgspec.defstruct(
-        "Members",
-        [
-            (field, msgspec.Raw if name in undecoded else Any, None)
-            for field, name in zip(fields, names, strict=True)
-        ],
-        rename=dict(zip(fields, names, strict=True)),
-        gc=False,
-    )
-    decode = msgspec.json.Decoder(members, float_hook=Decimal).decode
+    decode: Callable[[Any], Any] = msgspec.json.Decoder(members, float_hook=Decimal).decode
     astuple = msgspec.structs.astuple
 
     def read(text: bytes | msgspec.Raw) -> tuple[Any, ...]:
