@@ -20,10 +20,7 @@ _MAX_STEPS = 1 << 31
 
 
 class Pattern:
-    """A regular expression made ready.
-
-    Args:
-        text: The expression, in RE2's syntax.
+    """A regular expression in RE2's syntax, made ready.
 
     Raises:
         ValueError: If it cannot be read, or has what RE2 has not.

@@ -84,11 +84,7 @@ class Proposal:
 
 
 def propose(mapping: BoundMapping, events: Iterable[JsonObject]) -> tuple[int, list[Proposal]]:
-    """Propose lines for the properties that a mapping does not take yet.
-
-    Args:
-        mapping: What is mapped already.
-        events: The `properties` of events, decoded.
+    """Propose lines for the properties, decoded, of events that a mapping does not take yet.
 
     Returns:
         How many events were read, and the proposals, the most frequent property first.

@@ -42,13 +42,7 @@ class Preview:
 
 
 def preview(mapping: BoundMapping, events: Iterator[EventRecord], limit: int = 10) -> Preview:
-    """Map the first events.
-
-    Args:
-        mapping: A mapping that fills the required fields.
-        events: The events.
-        limit: How many to read.
-    """
+    """Map the first events by a mapping that fills the required fields."""
     result = Preview(output_schema(mapping), [], Counter(), Counter())
     plan: RecordPlan | None = None
     columns: frozenset[str] = frozenset()

@@ -241,8 +241,8 @@ class XdmMapper(InlineMapper):
         self.logger.info(
             "%d records in, %d out, %d rejected, %d values not converted.",
             self._rows,
-            self._rows - self._rejects.total,
-            self._rejects.total,
+            self._rows - self._rejects.count,
+            self._rejects.count,
             self._unconverted.total(),
         )
         if self._unconverted:
@@ -251,7 +251,7 @@ class XdmMapper(InlineMapper):
                 CONVERSION_WARNING,
                 ", ".join(f"{field}: {count}" for field, count in self._unconverted.most_common()),
             )
-        if self._rejects.total:
+        if self._rejects.count:
             self.logger.warning("%s", self._rejects.summary())
         self._rejects.judge(self._rows, final=True)
 

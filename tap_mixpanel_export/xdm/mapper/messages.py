@@ -54,14 +54,7 @@ class BlockReader(GenericSingerReader[bytes]):
         file_input: IO[Any] | None,
         callbacks: dict[str, Callable[[Message], None]],
     ) -> Counter[str]:
-        """Call the callback of each message's type.
-
-        Args:
-            file_input: Lines of bytes or of text; None is standard input.
-            callbacks: Functions by message type.
-
-        Returns:
-            How many messages of each type there were.
+        """Call the callback of each message's type, and count the messages by type.
 
         Raises:
             MapperRunError: If a line is no Singer message; the text names the line's number only.

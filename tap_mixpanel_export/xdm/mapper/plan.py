@@ -151,10 +151,7 @@ class RecordPlan:
         return self._boxes.index(path)
 
     def map(self, record: bytes | msgspec.Raw) -> tuple[dict[str, Any], Rejection | None]:
-        """Map one record.
-
-        Args:
-            record: The record's JSON text.
+        """Map the JSON text of one record.
 
         Returns:
             The ExperienceEvent, and why it has to be rejected, None if it has not.

@@ -49,7 +49,7 @@ UNREADABLE = Rejection("UNREADABLE", None)
 _ROWS_BEFORE_JUDGEMENT = 1000
 
 
-class Rejects:
+class Rejects(KeptAside):
     """The rejected rows of a run.
 
     Args:
@@ -61,26 +61,17 @@ class Rejects:
         # One file per run: what an earlier run kept is still wanted.
         started = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         name = f"rejected-records-{started}-{os.getpid()}.jsonl"
-        self._kept = KeptAside(None if directory is None else directory / name)
+        super().__init__(None if directory is None else directory / name)
         self._threshold = threshold_percent
 
-    @property
-    def total(self) -> int:
-        """How many rows were rejected."""
-        return self._kept.count
-
     def reject(self, rejection: Rejection, record: bytes | msgspec.Raw) -> None:
-        """Count a row, and keep it.
-
-        Args:
-            rejection: Why it is rejected.
-            record: JSON text of the record that it was made from.
+        """Count a row, and keep the JSON text of the record that it was made from.
 
         Raises:
             MapperRunError: If rejected rows are not kept.
             DiagnosticsError: If the file cannot be written.
         """
-        if self._kept.path is None:
+        if self.path is None:
             raise MapperRunError(
                 f"{rejection.code}: a record is rejected, {rejection.problem}. "
                 f"{rejection.advice}et diagnostics_dir to keep such records in a file and go on."
@@ -88,40 +79,31 @@ class Rejects:
         reason = f"{rejection.code} {rejection.field or rejection.problem}"
         if rejection.field is None:
             # Its text may be no JSON.
-            text = as_text(bytes(record))
-            self._kept.add(reason, code=rejection.code, field=None, text=text)
+            self.add(reason, code=rejection.code, field=None, text=as_text(bytes(record)))
         else:
             whole = msgspec.Raw(record)
-            self._kept.add(reason, code=rejection.code, field=rejection.field, record=whole)
+            self.add(reason, code=rejection.code, field=rejection.field, record=whole)
 
     def judge(self, rows: int, *, final: bool = False) -> None:
-        """Fail the run if too many rows were rejected.
-
-        Args:
-            rows: All rows so far.
-            final: Whether no more will come.
+        """Fail the run if too many of its rows so far, or of all when they are, were rejected.
 
         Raises:
             MapperRunError: If the share is above the threshold.
         """
-        self._kept.flush()
+        self.flush()
         if not final and rows < _ROWS_BEFORE_JUDGEMENT:
             return
-        if percent_of(self.total, rows) > self._threshold:
+        if percent_of(self.count, rows) > self._threshold:
             self.close()
             raise MapperRunError(
-                f"{self.total} of {rows} records were rejected ({counted(self._kept.reasons)}), "
-                f"more than error_threshold_percent ({self._threshold:g} %) allows; they are in "
-                f"{self._kept.path}."
+                f"{self.count} of {rows} records were rejected ({counted(self.reasons)}), more "
+                f"than error_threshold_percent ({self._threshold:g} %) allows; they are in "
+                f"{self.path}."
             )
 
     def summary(self) -> str:
         """Return what was rejected, for the log."""
         return (
-            f"{self.total} records were rejected ({counted(self._kept.reasons)}); they are in "
-            f"{self._kept.path}."
+            f"{self.count} records were rejected ({counted(self.reasons)}); they are in "
+            f"{self.path}."
         )
-
-    def close(self) -> None:
-        """Complete the file."""
-        self._kept.close()

@@ -108,10 +108,7 @@ def bind(
 ) -> BoundMapping:
     """Find the field of every line, and compile and convert what can be before any record.
 
-    Args:
-        mapping_set: The lines.
-        field_group: The fields.
-        tenant_id: See `load_mapping`.
+    For `tenant_id` see `load_mapping`.
 
     Raises:
         MappingError: With the problems of all lines.

@@ -119,13 +119,7 @@ def event_schema(
     properties_format: Literal["object", "string"] = "object",
     time_in_ms: bool = False,
 ) -> dict[str, Any]:
-    """Return the JSON Schema of the stream `events`.
-
-    Args:
-        columns: The mapped columns.
-        properties_format: Whether `properties` is an object or its JSON text.
-        time_in_ms: Whether `time` is in milliseconds; it changes a description.
-    """
+    """Return the JSON Schema of the stream `events`; for `time_in_ms` see `described`."""
     properties: dict[str, Any] = {
         EVENT_ID: {
             "type": "string",

@@ -172,14 +172,10 @@ Form = JsonForm | CsvForm
 
 
 def read_form(path: str | PathLike[str], kind: str) -> Form:
-    """Read a file of any form.
-
-    Args:
-        path: The file; `.csv` and `.tsv` are tables, others what they look like.
-        kind: What it is, for messages.
+    """Read a file of any form: `.csv` and `.tsv` are tables, others what they look like.
 
     Raises:
-        MappingError: If it cannot be read.
+        MappingError: If it cannot be read; the message begins with `kind` and path.
     """
     text = read_text(path, kind)
     name = f"{kind} {path}"
@@ -189,14 +185,10 @@ def read_form(path: str | PathLike[str], kind: str) -> Form:
 
 
 def parse_form(text: str, name: str) -> Form:
-    """Read text of any form; see `read_form`.
-
-    Args:
-        text: The text.
-        name: What it is and where it comes from, for messages.
+    """Read text of any form.
 
     Raises:
-        MappingError: If it is of none.
+        MappingError: If it is of none; the message begins with the name.
     """
     first = text.lstrip()[:1]
     if first and first not in "{[" and _columns(_rows(text, name)[0][0]):

@@ -86,10 +86,7 @@ class MappingSet:
 
     @classmethod
     def load(cls, path: str | PathLike[str] | None = None) -> MappingSet:
-        """Read a mapping set file.
-
-        Args:
-            path: The file; None is the built-in mapping set.
+        """Read a mapping set file, or the built-in mapping set.
 
         Raises:
             MappingError: If it cannot be read or is no mapping set, with all problems.
@@ -116,8 +113,7 @@ class MappingSet:
     def extended(self, lines: list[JsonObject]) -> MappingSet:
         """Return the mapping set with lines at its end, in the form that was read.
 
-        Args:
-            lines: Attributes, with `source`, `destination` and what else today's lines have.
+        They are given as today's lines are, with `source`, `destination` and more.
         """
         return self.of(self.form.extended(lines))
 

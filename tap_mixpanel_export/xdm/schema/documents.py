@@ -19,12 +19,9 @@ JsonObject = dict[str, Any]
 def read_document(path: str | PathLike[str], kind: str) -> JsonObject:
     """Read a file that holds one JSON object.
 
-    Args:
-        path: The file.
-        kind: What it is, for messages.
-
     Raises:
-        MappingError: If it cannot be read, or holds something else.
+        MappingError: If it cannot be read, or holds something else; the message begins with `kind`
+            and path.
     """
     name = f"{kind} {path}"
     document = parse_json(read_text(path, kind), name)
@@ -47,12 +44,9 @@ def read_text(path: str | PathLike[str], kind: str) -> str:
 def parse_json(text: str, name: str) -> Any:
     """Parse JSON text.
 
-    Args:
-        text: The text.
-        name: What it is and where it comes from, for messages.
-
     Raises:
-        MappingError: If it is none, names a key twice, or holds what no other program reads.
+        MappingError: If it is none, names a key twice, or holds what no other program reads; the
+            message begins with the name.
     """
 
     def refuse(constant: str) -> object:

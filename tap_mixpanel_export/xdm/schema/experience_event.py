@@ -31,29 +31,21 @@ _IDENTITY = XdmField(
 
 BASE_FIELDS: Mapping[str, XdmField] = MappingProxyType(
     {
-        "_id": XdmField(
-            XdmType.STRING, title="Identifier", description="Unique identifier of the event."
-        ),
+        "_id": XdmField(XdmType.STRING, "Identifier", "Unique identifier of the event."),
         "timestamp": XdmField(
-            XdmType.DATE_TIME,
-            title="Timestamp",
-            description="When the event occurred, with its zone.",
+            XdmType.DATE_TIME, "Timestamp", "When the event occurred, with its zone."
         ),
-        "eventType": XdmField(
-            XdmType.STRING, title="Event type", description="The kind of the event."
-        ),
-        "producedBy": XdmField(
-            XdmType.STRING, title="Produced by", description="What produced the event."
-        ),
+        "eventType": XdmField(XdmType.STRING, "Event type", "The kind of the event."),
+        "producedBy": XdmField(XdmType.STRING, "Produced by", "What produced the event."),
         "eventMergeId": XdmField(
             XdmType.STRING,
-            title="Event merge identifier",
-            description="Identifies events that are to be merged into one.",
+            "Event merge identifier",
+            "Identifies events that are to be merged into one.",
         ),
         "identityMap": XdmField(
             XdmType.MAP,
-            title="Identity map",
-            description="Identities of the person, by namespace.",
+            "Identity map",
+            "Identities of the person, by namespace.",
             items=XdmField(XdmType.ARRAY, items=_IDENTITY),
         ),
     }

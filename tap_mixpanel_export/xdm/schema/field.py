@@ -161,11 +161,7 @@ class XdmField:
         return found
 
     def json_schema(self, *, nullable: bool = False) -> JsonSchema:
-        """Return a closed JSON Schema of the field's values.
-
-        Args:
-            nullable: Whether null is a value too, here and everywhere inside.
-        """
+        """Return a closed JSON Schema of the values; `nullable` ones here and everywhere inside."""
         kind = self.type.json_type
         schema: JsonSchema = {"type": [kind, "null"] if nullable else kind, **self.keywords}
         if self.enum:

@@ -59,10 +59,7 @@ class FieldGroup:
 
     @classmethod
     def load(cls, path: str | PathLike[str] | None = None) -> FieldGroup:
-        """Read a field group file.
-
-        Args:
-            path: The file; None is the built-in field group.
+        """Read a field group file, or the built-in field group.
 
         Raises:
             MappingError: If it cannot be read or is no field group, with all problems.

@@ -110,9 +110,7 @@ _Implementation = TypeVar("_Implementation", bound=Callable[..., object])
 def function(*names: str, **traits: Any) -> Callable[[_Implementation], _Implementation]:
     """Register a function under its names; its signature says which arguments it takes.
 
-    Args:
-        *names: The names.
-        **traits: Attributes of `Function` from `method` on.
+    Its traits are the attributes of `Function` from `method` on.
     """
 
     def register(implementation: _Implementation) -> _Implementation:
