@@ -7,6 +7,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from event_lines import event_of_line
 from five_days import (
     EACH_WINDOW,
     FIRST,
@@ -22,7 +23,7 @@ from five_days import (
 from harness import DAY, UTC, run_command, run_tap, some_days, truth
 
 from tap_mixpanel_export import errors
-from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Fault, Sandbox, SandboxClock
 
 ERROR = '{"error": "Unknown error\\u001b[0m", "status": 0}'
 PAGE = "<!DOCTYPE html>\n<html>\n<title>Log in</title>\n</html>\n"
@@ -367,9 +368,7 @@ def test_the_command_ends_with_1_and_a_message(sandbox, tmp_path, fault):
 
 def unstamped(sandbox):
     lines = [line for line in sandbox.visible() if b"mp_processing_time_ms" not in line]
-    with Sandbox(
-        [Event.from_line(line) for line in lines], clock=SandboxClock.fixed(NOW)
-    ) as others:
+    with Sandbox([event_of_line(line) for line in lines], clock=SandboxClock.fixed(NOW)) as others:
         return set(truth(others))
 
 

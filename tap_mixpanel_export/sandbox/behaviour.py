@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
 
+from msgspec import Meta
+
+from tap_mixpanel_export.sandbox.given import unknown_keys, wrong_values
 from tap_mixpanel_export.sandbox.where_modes import STAMP, WHERE_MODES, read_where
 
 if TYPE_CHECKING:
@@ -87,33 +90,21 @@ class Behaviour:
 
     where: str = "documented"
     date: str = "true"
-    date_minutes: float = 180
+    date_minutes: Annotated[float, Meta(ge=0)] = 180
     stamps: str = "milliseconds"
-    visible_after_minutes: float = 0
-    visible_jitter_minutes: float = 0
-    widest_days: int | None = None
+    visible_after_minutes: Annotated[float, Meta(ge=0)] = 0
+    visible_jitter_minutes: Annotated[float, Meta(ge=0)] = 0
+    widest_days: Annotated[float, Meta(ge=1)] | None = None
     merges: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        checks = (
-            *(
-                (getattr(self, name) in known, f"{name}: one of {', '.join(known)}")
-                for name, known in _MODES.items()
-            ),
-            *((_is_number(getattr(self, name)), f"{name}: a number from 0") for name in _MINUTES),
-            (
-                self.widest_days is None
-                or (_is_number(self.widest_days) and self.widest_days >= 1),
-                "widest_days: a number from 1",
-            ),
-            (
-                all(isinstance(name, str) for pair in self.merges for name in pair),
-                "merges: pairs of an old and a new distinct_id",
-            ),
-        )
-        wrong = [text for holds, text in checks if not holds]
-        if wrong:
-            raise BehaviourError(f"wrong value for {'; '.join(wrong)}")
+        modes = [
+            f"{name}: one of {', '.join(known)}"
+            for name, known in _MODES.items()
+            if getattr(self, name) not in known
+        ]
+        if wrong := "; ".join([*modes, *wrong_values(self)]):
+            raise BehaviourError(f"wrong value for {wrong}")
 
     @classmethod
     def read(cls, entries: Any) -> Behaviour:
@@ -124,9 +115,8 @@ class Behaviour:
         """
         if not isinstance(entries, dict):
             raise BehaviourError("not an object")
-        unknown = entries.keys() - {field.name for field in fields(cls)}
-        if unknown:
-            raise BehaviourError(f"unknown key {', '.join(sorted(unknown))}")
+        if unknown := unknown_keys(cls, entries):
+            raise BehaviourError(unknown)
         merges = entries.get("merges", {})
         if not isinstance(merges, dict):
             raise BehaviourError("wrong value for merges: pairs of an old and a new distinct_id")
@@ -193,7 +183,6 @@ _MODES: dict[str, Mapping[str, object]] = {
     "date": DATE_MODES,
     "stamps": STAMP_MODES,
 }
-_MINUTES = ("date_minutes", "visible_after_minutes", "visible_jitter_minutes")
 
 
 class Conduct:
@@ -232,7 +221,3 @@ def _properties(line: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError):
         return {}
     return properties if isinstance(properties, dict) else {}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0

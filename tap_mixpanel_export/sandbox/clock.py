@@ -46,10 +46,6 @@ class SandboxClock:
         with self._lock:
             return self._read()
 
-    def milliseconds(self) -> int:
-        """Return the time as whole milliseconds since 1970-01-01T00:00:00Z."""
-        return epoch_milliseconds(self.now())
-
     def set(self, at: datetime) -> None:
         """Show another time from now on.
 

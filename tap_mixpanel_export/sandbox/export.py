@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from datetime import timezone, tzinfo
+from datetime import timezone
 from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING
@@ -17,23 +16,15 @@ from tap_mixpanel_export.sandbox.gzip_stream import Block, gzip_member
 from tap_mixpanel_export.sandbox.http import ApiError
 from tap_mixpanel_export.sandbox.project import View
 from tap_mixpanel_export.sandbox.query import Query, read_date
-from tap_mixpanel_export.sandbox.selection import select
 from tap_mixpanel_export.sandbox.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
     from socket import socket
-    from threading import Event as Signal
 
-    from tap_mixpanel_export.sandbox.behaviour import Conduct
-    from tap_mixpanel_export.sandbox.clock import SandboxClock
-    from tap_mixpanel_export.sandbox.credentials import Credentials
-    from tap_mixpanel_export.sandbox.faults import FaultPlan
     from tap_mixpanel_export.sandbox.http import Request
-    from tap_mixpanel_export.sandbox.limits import Limiter
-    from tap_mixpanel_export.sandbox.project import Project
-    from tap_mixpanel_export.sandbox.request_log import LoggedRequest, RequestLog
+    from tap_mixpanel_export.sandbox.request_log import LoggedRequest
+    from tap_mixpanel_export.sandbox.sandbox import Sandbox
 
 API_PATH = "/api/2.0"
 # Mixpanel takes the address with a slash at its end, too, as its older documentation writes it.
@@ -44,138 +35,102 @@ _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _NO_FAULT = Kind("nothing goes wrong")
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """Answers requests for exports of one project.
+def answer(sandbox: Sandbox, request: Request, connection: socket) -> bool:
+    """Answer a request.
 
-    Attributes:
-        project: The events.
-        clock: The time.
-        zone: Zone of the project's days; `None` for UTC.
-        credentials: Who may export.
-        limiter: The project's quota.
-        faults: What goes wrong.
-        log: Where requests are logged.
-        conduct: How the service behaves.
-        feed: Called with the time before an answer is made: adds events that have come up.
+    Args:
+        sandbox: The service.
+        request: The request.
+        connection: The one that it came on.
+
+    Returns:
+        Whether the connection can take another request.
+
+    Raises:
+        OSError: The client has gone.
     """
-
-    project: Project
-    clock: SandboxClock
-    zone: tzinfo | None
-    credentials: Credentials
-    limiter: Limiter
-    faults: FaultPlan
-    log: RequestLog
-    conduct: Conduct
-    feed: Callable[[datetime], None]
-
-    def answer(
-        self,
-        request: Request,
-        connection: socket,
-        closing: Signal,
-        refuse: Callable[[float], None],
-    ) -> bool:
-        """Answer a request.
-
-        Args:
-            request: The request.
-            connection: The one that it came on.
-            closing: Ends every waiting when set.
-            refuse: Makes the server refuse connections for some seconds.
-
-        Returns:
-            Whether the connection can take another request.
-
-        Raises:
-            OSError: The client has gone.
-        """
-        url = urlsplit(request.target)
-        now = self.clock.now()
-        entry = self.log.open(time.monotonic(), now, url.path)
-        entry.user_agent = request.headers.get("User-Agent", "")
-        keep = request.headers.get("Connection", "").lower() != "close"
-        transfer = Transfer(connection, entry, closing, refuse)
+    url = urlsplit(request.target)
+    now = sandbox.clock.now()
+    entry = sandbox.log.open(time.monotonic(), now, url.path)
+    entry.user_agent = request.headers.get("User-Agent", "")
+    transfer = Transfer(connection, entry, sandbox.server)
+    transfer.headers["Server"] = "mixpanel-sandbox"
+    date = sandbox.conduct.date(now)
+    if date is not None:
+        transfer.headers["Date"] = date
+    if request.headers.get("Connection", "").lower() == "close":
+        transfer.headers["Connection"] = "close"
+    of_any_answer = dict(transfer.headers)
+    try:
+        params = _parameters(request, url.query, entry)
+        authorization = request.headers.get("Authorization")
+        entry.credential = authenticate(sandbox.credentials, authorization, params)
+        _take(sandbox)
         try:
-            params = _parameters(request, url.query, entry)
-            entry.credential = authenticate(
-                self.credentials, request.headers.get("Authorization"), params
-            )
-            self._take()
-            try:
-                return self._export(request, entry, transfer, now) and keep
-            finally:
-                self.limiter.done()
-        except ApiError as error:
-            headers = {**self._headers(now), **error.headers}
-            body = b""
-            if error.status not in _WITHOUT_BODY:
-                body = error.body(request.target)
-                headers["Content-Type"] = "application/json"
-                headers["Content-Length"] = str(len(body))
-            # The body of anything but a plain GET is not read: the connection can't be used again.
-            keep = keep and error.status != HTTPStatus.METHOD_NOT_ALLOWED
-            if not keep:
-                headers["Connection"] = "close"
-            transfer.start(headers, error.status)
-            transfer.raw(body)
-            return keep
+            _export(sandbox, request, transfer, now)
         finally:
-            self.log.close(entry, time.monotonic())
+            sandbox.limiter.done()
+    except ApiError as error:
+        transfer.headers = {**of_any_answer, **error.headers}
+        _refuse(transfer, error, request)
+    finally:
+        sandbox.log.close(entry, time.monotonic())
+    return transfer.is_ended and "Connection" not in transfer.headers
 
-    def _take(self) -> None:
-        refusal = self.limiter.take()
-        if refusal is None:
-            return
-        # Clients wait in real seconds, on whatever clock the quota runs.
-        wait = max(1, ceil(refusal.wait / (self.clock.rate or 1)))
-        headers = {"Retry-After": str(wait)} if refusal.tells_wait else {}
-        raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, refusal.text, headers)
 
-    def _export(
-        self, request: Request, entry: LoggedRequest, transfer: Transfer, now: datetime
-    ) -> bool:
-        today = now.astimezone(self.zone or timezone.utc).date()
-        query = Query.read(entry.params, today, self.conduct)
-        fault = self.faults.next((query.first, query.last), entry.where, today)
-        kind = _NO_FAULT
-        if fault is not None:
-            kind = KINDS[fault.kind]
-            entry.fault = fault.kind
-        self.feed(now)
-        blocks = self._blocks(query, now)
-        if fault is not None and kind.change is not None:
-            blocks = kind.change(blocks, fault)
-        blocks = [block for block in blocks if block.size]
-        gzipped = kind.gzip
-        if gzipped is None:
-            gzipped = _wants_gzip(request, sum(block.size for block in blocks))
-        headers = {
-            **self._headers(now),
-            "Content-Type": "text/plain",
-            "Transfer-Encoding": "chunked",
-        }
-        if gzipped:
-            headers["Content-Encoding"] = "gzip"
-        if request.headers.get("Connection", "").lower() == "close":
-            headers["Connection"] = "close"
-        parts = gzip_member(blocks) if gzipped else [block.data() for block in blocks]
-        if fault is not None and kind.send is not None:
-            return kind.send(transfer, headers, parts, fault)
-        return transfer.send(headers, parts)
+def _refuse(transfer: Transfer, error: ApiError, request: Request) -> None:
+    body = b""
+    if error.status not in _WITHOUT_BODY:
+        body = error.body(request.target)
+        transfer.headers["Content-Type"] = "application/json"
+        transfer.headers["Content-Length"] = str(len(body))
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The body of anything but a plain GET is not read: it would be the next request.
+        transfer.headers["Connection"] = "close"
+    transfer.start(error.status)
+    transfer.raw(body)
+    transfer.is_ended = True
 
-    def _blocks(self, query: Query, now: datetime) -> list[Block]:
-        view = View(epoch_milliseconds(now), query.time_in_ms, self.conduct.behaviour)
-        blocks = self.project.blocks(query.first, query.last, view)
-        if not query.everything:
-            lines = (line for block in blocks for line in block.data().split(b"\n")[:-1])
-            blocks = [Block.of(b"".join(line + b"\n" for line in select(lines, query)))]
-        return blocks
 
-    def _headers(self, now: datetime) -> dict[str, str]:
-        date = self.conduct.date(now)
-        return {"Server": "mixpanel-sandbox", **({} if date is None else {"Date": date})}
+def _take(sandbox: Sandbox) -> None:
+    limits, refusal = sandbox.limiter.limits, sandbox.limiter.take()
+    if limits is None or refusal is None:
+        return
+    # Clients wait in real seconds, on whatever clock the quota runs.
+    wait = max(1, ceil(refusal.wait / (sandbox.clock.rate or 1)))
+    headers = {"Retry-After": str(wait)} if limits.retry_after else {}
+    raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, refusal.text, headers)
+
+
+def _export(sandbox: Sandbox, request: Request, transfer: Transfer, now: datetime) -> None:
+    entry = transfer.entry
+    today = now.astimezone(sandbox.zone or timezone.utc).date()
+    query = Query.read(entry.params, today, sandbox.conduct)
+    fault = sandbox.faults.next((query.first, query.last), entry.where, today)
+    kind = _NO_FAULT
+    if fault is not None:
+        kind = KINDS[fault.kind]
+        entry.fault = fault.kind
+    sandbox.feed(now)
+    view = View(epoch_milliseconds(now), query.time_in_ms, sandbox.behaviour)
+    blocks = sandbox.project.blocks(query.first, query.last, view)
+    if not query.everything:
+        lines = (line for block in blocks for line in block.data().split(b"\n")[:-1])
+        blocks = [Block.of(b"".join(line + b"\n" for line in query.select(lines)))]
+    if fault is not None and kind.change is not None:
+        blocks = kind.change(blocks, fault)
+    blocks = [block for block in blocks if block.size]
+    gzipped = kind.gzip
+    if gzipped is None:
+        gzipped = _wants_gzip(request, sum(block.size for block in blocks))
+    transfer.headers |= {"Content-Type": "text/plain", "Transfer-Encoding": "chunked"}
+    if gzipped:
+        transfer.headers["Content-Encoding"] = "gzip"
+    transfer.parts = gzip_member(blocks) if gzipped else [block.data() for block in blocks]
+    if fault is not None and kind.send is not None:
+        kind.send(transfer, fault)
+    else:
+        transfer.send()
 
 
 def _parameters(request: Request, query: str, entry: LoggedRequest) -> dict[str, str]:

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sandbox.gzip_stream import Block
     from tap_mixpanel_export.sandbox.transfer import Transfer
 
-    Headers = dict[str, str]
     Change = Callable[[list[Block], Fault], list[Block]]
-    Send = Callable[[Transfer, Headers, list[bytes], Fault], bool]
+    Send = Callable[[Transfer, Fault], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +23,7 @@ class Kind:
     Attributes:
         description: What the server does.
         change: Changes what the export says.
-        send: Sends the answer, as far as it is sent; says whether the connection can take another
-            request. It may raise `ApiError`.
+        send: Sends the answer, as far as it is sent. It may raise `ApiError`.
         gzip: Whether the body is compressed, whatever its size and the request say.
         text: What the answer says when the fault has no `text`.
     """

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
 
 from tap_mixpanel_export.sandbox import (  # noqa: F401 - they fill the table
     content_faults,
     transfer_faults,
 )
 from tap_mixpanel_export.sandbox.fault_kinds import KINDS
+from tap_mixpanel_export.sandbox.given import wrong_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,22 +68,23 @@ class Fault:
     """
 
     kind: str
-    request: int | None = None
+    request: Annotated[int, Meta(ge=0)] | None = None
     day: date | int | None = None
     where: Literal["with", "without"] | None = None
-    times: int | None = 1
-    status: int = 500
-    retry_after: float | str | None = None
-    share: float = 0.5
-    seconds: float = 1.0
-    lines: int = 1
-    megabytes: int = 2048
+    times: Annotated[int, Meta(ge=1)] | None = 1
+    status: Annotated[int, Meta(ge=201, le=599)] = 500
+    retry_after: Annotated[float, Meta(ge=0)] | str | None = None
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    seconds: Annotated[float, Meta(ge=0)] = 1.0
+    lines: Annotated[int, Meta(ge=1)] = 1
+    megabytes: Annotated[int, Meta(ge=1)] = 2048
     text: str | None = None
 
     def __post_init__(self) -> None:
-        problem = self._problem()
-        if problem:
-            raise ScenarioError(problem)
+        if self.kind not in KINDS:
+            raise ScenarioError(f"unknown kind {self.kind!r}; known are {', '.join(sorted(KINDS))}")
+        if wrong := "; ".join(wrong_values(self)):
+            raise ScenarioError(f"{self.kind}: wrong value for {wrong}")
 
     @property
     def message(self) -> str:
@@ -103,35 +107,6 @@ class Fault:
         if self.kind == "refuse_where":
             return where is not None and self.message in where
         return self.where is None or (self.where == "with") == (where is not None)
-
-    def _problem(self) -> str | None:
-        if self.kind not in KINDS:
-            return f"unknown kind {self.kind!r}; known are {', '.join(sorted(KINDS))}"
-        checks = (
-            (self.where in {None, "with", "without"}, "where: 'with' or 'without'"),
-            (_is_count(self.request, 0) or self.request is None, "request: a number from 0"),
-            (_is_count(self.times, 1) or self.times is None, "times: a number from 1, or null"),
-            (_is_count(self.lines, 1), "lines: a number from 1"),
-            (_is_count(self.megabytes, 1), "megabytes: a number from 1"),
-            (_is_count(self.status, 201) and self.status <= 599, "status: 201 to 599"),  # noqa: PLR2004
-            (_is_number(self.share) and 0 <= self.share <= 1, "share: a number from 0 to 1"),
-            (_is_number(self.seconds) and self.seconds >= 0, "seconds: a number from 0"),
-            (self.text is None or isinstance(self.text, str), "text: a string"),
-            (
-                self.retry_after is None
-                or isinstance(self.retry_after, str)
-                or (_is_number(self.retry_after) and self.retry_after >= 0),
-                "retry_after: seconds, or an HTTP date",
-            ),
-            (
-                self.day is None
-                or isinstance(self.day, date)
-                or (isinstance(self.day, int) and not isinstance(self.day, bool)),
-                "day: a date YYYY-MM-DD, or a number of days from today",
-            ),
-        )
-        wrong = [text for holds, text in checks if not holds]
-        return f"{self.kind}: wrong value for {'; '.join(wrong)}" if wrong else None
 
 
 @dataclass(slots=True)
@@ -168,11 +143,3 @@ class FaultPlan:
                     order.left = None if order.left is None else order.left - 1
                     return order.fault
         return None
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,19 +35,16 @@ class Limits:
     retry_after: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a query is answered with 429.
 
     Attributes:
         text: The `error` of the answer.
         wait: Seconds of the sandbox's clock until a query would be taken.
-        tells_wait: Whether the answer says so in `Retry-After`.
     """
 
     text: str
     wait: float
-    tells_wait: bool
 
 
 class Limiter:
@@ -68,7 +65,7 @@ class Limiter:
         clock: SandboxClock,
         real_seconds: Callable[[], float] | None = None,
     ) -> None:
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._real_seconds = real_seconds or time.monotonic
         self._lock = threading.Lock()
@@ -77,7 +74,7 @@ class Limiter:
 
     def take(self) -> Refusal | None:
         """Count a query, to be given back with `done`; or say why it is refused."""
-        limits = self._limits
+        limits = self.limits
         with self._lock:
             if limits is not None:
                 now = self._clock.now().timestamp()
@@ -105,18 +102,15 @@ class Limiter:
             return Refusal(
                 "too many export requests in the last hour",
                 taken[-limits.per_hour] + _HOUR - now,
-                limits.retry_after,
             )
         if len(taken) >= limits.per_second and taken[-limits.per_second] > now - _SECOND:
             return Refusal(
                 f"Project exceeded rate limits: {limits.per_second} queries per second",
                 taken[-limits.per_second] + _SECOND - now,
-                limits.retry_after,
             )
         if self._under_way >= limits.concurrent:
             return Refusal(
                 f"Project exceeded rate limits: {limits.concurrent} concurrent queries",
                 _SECOND,
-                limits.retry_after,
             )
         return None

@@ -7,7 +7,6 @@ import re
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import date, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from tap_mixpanel_export.sandbox.gzip_stream import Block
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Iterator
+    from datetime import date
 
     from tap_mixpanel_export.sandbox.events import Event
 
@@ -163,7 +163,7 @@ class Project:
         """
         blocks: list[Block] = []
         with self._lock:
-            for day in self._between(first, last):
+            for day in sorted(day for day in self._days if first <= day <= last):
                 blocks += self._days[day].blocks(view)
         _order(f"{first}{last}").shuffle(blocks)
         return blocks
@@ -179,15 +179,6 @@ class Project:
                     if block is not None:
                         lines += block.data().splitlines()
         return lines
-
-    def _between(self, first: date, last: date) -> Iterator[date]:
-        if (last - first).days > len(self._days):
-            yield from sorted(day for day in self._days if first <= day <= last)
-            return
-        for step in range((last - first).days + 1):
-            day = first + timedelta(days=step)
-            if day in self._days:
-                yield day
 
 
 def _compress(events: list[Event], view: View) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""What an export is asked for: the query parameters, checked strictly."""
+"""What an export is asked for: the query parameters, checked strictly, and which lines pass."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from tap_mixpanel_export.sandbox.http import ApiError
 from tap_mixpanel_export.sandbox.where import WhereError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_mixpanel_export.sandbox.behaviour import Conduct
     from tap_mixpanel_export.sandbox.where import Predicate
@@ -48,6 +51,24 @@ class Query:
     def everything(self) -> bool:
         """Whether all events of the days are asked for."""
         return self.names is None and self.where is None and self.limit is None
+
+    def select(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """Return the lines that are wanted, in the order given.
+
+        A malformed line has no name and no properties: it passes where such an event would.
+        """
+        is_filter = self.names is not None or self.where is not None
+        return islice(filter(self._passes, lines) if is_filter else lines, self.limit)
+
+    def _passes(self, line: bytes) -> bool:
+        name, properties = _decode(line)
+        if self.names is not None and name not in self.names:
+            return False
+        if self.where is None:
+            return True
+        if self.time_in_ms and isinstance(properties.get("time"), int):
+            properties["time"] /= 1000
+        return self.where(properties)
 
     @classmethod
     def read(cls, params: Mapping[str, str], today: date, conduct: Conduct) -> Query:
@@ -91,6 +112,24 @@ def read_date(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
+
+
+def _decode(line: bytes) -> tuple[str | None, dict[str, Any]]:
+    try:
+        decoded = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # orjson refuses numbers beyond floats and lone surrogates, which exports can hold.
+        try:
+            decoded = json.loads(line)
+        except ValueError:
+            return None, {}
+    if not isinstance(decoded, dict):
+        return None, {}
+    name, properties = decoded.get("event"), decoded.get("properties")
+    return (
+        name if isinstance(name, str) else None,
+        properties if isinstance(properties, dict) else {},
+    )
 
 
 def _wrong(text: str) -> ApiError:

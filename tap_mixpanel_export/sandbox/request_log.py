@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -58,19 +58,11 @@ class LoggedRequest:
 
     def as_json(self) -> dict[str, Any]:
         """Return the request as a JSON object, times in ISO form and the duration in seconds."""
-        return {
-            "index": self.index,
-            "time": self.time.isoformat(),
-            "path": self.path,
-            "params": self.params,
-            "credential": self.credential,
-            "user_agent": self.user_agent,
-            "status": self.status,
-            "bytes_sent": self.bytes_sent,
-            "gzipped": self.gzipped,
-            "fault": self.fault,
-            "seconds": None if self.finished is None else round(self.finished - self.monotonic, 6),
-        }
+        seconds = None if self.finished is None else round(self.finished - self.monotonic, 6)
+        # The days are among the parameters.
+        left_out = {"monotonic", "from_date", "to_date", "finished"}
+        told = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return {**told, "time": self.time.isoformat(), "seconds": seconds}
 
 
 class RequestLog:

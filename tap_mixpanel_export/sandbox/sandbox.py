@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,7 +12,7 @@ from tap_mixpanel_export.sandbox.behaviour import Behaviour, Conduct
 from tap_mixpanel_export.sandbox.clock import SandboxClock, epoch_milliseconds
 from tap_mixpanel_export.sandbox.credentials import Credentials
 from tap_mixpanel_export.sandbox.dataset import SampleData
-from tap_mixpanel_export.sandbox.export import API_PATH, Export
+from tap_mixpanel_export.sandbox.export import API_PATH, answer
 from tap_mixpanel_export.sandbox.faults import FaultPlan
 from tap_mixpanel_export.sandbox.http import LOOPBACK, Server
 from tap_mixpanel_export.sandbox.limits import Limiter
@@ -21,19 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
-    from socket import socket
-    from types import TracebackType
 
     from typing_extensions import Self
 
     from tap_mixpanel_export.sandbox.events import Event
     from tap_mixpanel_export.sandbox.faults import Fault
-    from tap_mixpanel_export.sandbox.http import Request
     from tap_mixpanel_export.sandbox.limits import Limits
     from tap_mixpanel_export.sandbox.project import Piece
 
 
-class Sandbox:
+class Sandbox(AbstractContextManager["Sandbox"]):
     """A stand-in for one Mixpanel project behind the Raw Event Export API, as a context manager.
 
     The server runs in threads of this process and listens on 127.0.0.1 only, while the context is
@@ -87,8 +86,9 @@ class Sandbox:
         self.clock = clock or SandboxClock()
         self.credentials = credentials or Credentials()
         self.zone = ZoneInfo(timezone) if timezone is not None else None
-        self._project = Project()
-        self._project.add_pieces(pieces)
+        # What requests are answered from, and by.
+        self.project = Project()
+        self.project.add_pieces(pieces)
         self._sample: SampleData | None = None
         if events is None:
             self._sample = SampleData(
@@ -100,21 +100,11 @@ class Sandbox:
                 late_days=late_days,
             )
         else:
-            self._project.add(events)
-        self._log = RequestLog(log_file)
-        self._faults = FaultPlan(faults)
-        self._conduct = Conduct(behaviour or Behaviour())
-        self._export = Export(
-            self._project,
-            self.clock,
-            self.zone,
-            self.credentials,
-            Limiter(limits, self.clock),
-            self._faults,
-            self._log,
-            self._conduct,
-            self._feed,
-        )
+            self.project.add(events)
+        self.log = RequestLog(log_file)
+        self.faults = FaultPlan(faults)
+        self.limiter = Limiter(limits, self.clock)
+        self.conduct = Conduct(behaviour or Behaviour())
         self._tls, self._port = tls, port
         self._server: Server | None = None
 
@@ -122,12 +112,7 @@ class Sandbox:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -140,7 +125,7 @@ class Sandbox:
         if self._tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self._tls)
-        self._server = Server(self._answer, port=self._port, tls=context)
+        self._server = Server(partial(answer, self), port=self._port, tls=context)
 
     def stop(self) -> None:
         """Close every connection and end every thread."""
@@ -151,7 +136,7 @@ class Sandbox:
     def api_url(self) -> str:
         """Base URL of the API, to put in the place of `https://{host}/api/2.0`."""
         scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://{LOOPBACK}:{self._running.port}{API_PATH}"
+        return f"{scheme}://{LOOPBACK}:{self.server.port}{API_PATH}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -167,31 +152,31 @@ class Sandbox:
     @property
     def requests(self) -> list[LoggedRequest]:
         """The requests so far, in the order of arrival."""
-        return self._log.entries()
+        return self.log.entries()
 
     @property
     def behaviour(self) -> Behaviour:
         """How the service behaves now."""
-        return self._conduct.behaviour
+        return self.conduct.behaviour
 
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
-        self._conduct.behaviour = behaviour
+        self.conduct.behaviour = behaviour
 
     def add(self, events: Iterable[Event]) -> None:
         """Let events come in; each is exported from its processing time on, or later.
 
         See `Behaviour` for how much later.
         """
-        self._project.add(events)
+        self.project.add(events)
 
     def add_faults(self, *faults: Fault) -> None:
         """Order more faults. Their request numbers count from the sandbox's first export."""
-        self._faults.add(*faults)
+        self.faults.add(*faults)
 
     def clear_faults(self) -> None:
         """Forget the faults that did not happen yet."""
-        self._faults.clear()
+        self.faults.clear()
 
     def visible(self, now: datetime | None = None, *, time_in_ms: bool = False) -> list[bytes]:
         """Return the truth: every line that a flawless export of all days holds, repeats included.
@@ -201,19 +186,17 @@ class Sandbox:
             time_in_ms: Whether `time` is in milliseconds.
         """
         at = now or self.clock.now()
-        self._feed(at)
-        return self._project.lines(View(epoch_milliseconds(at), time_in_ms, self.behaviour))
+        self.feed(at)
+        return self.project.lines(View(epoch_milliseconds(at), time_in_ms, self.behaviour))
 
     @property
-    def _running(self) -> Server:
+    def server(self) -> Server:
+        """The server, from `start` on."""
         if self._server is None:
             raise RuntimeError("the sandbox has not been started")
         return self._server
 
-    def _answer(self, request: Request, connection: socket) -> bool:
-        server = self._running
-        return self._export.answer(request, connection, server.closing, server.refuse)
-
-    def _feed(self, now: datetime) -> None:
+    def feed(self, now: datetime) -> None:
+        """Let the events of the bundled data set come in that have come up by now."""
         if self._sample is not None:
-            self._project.add(self._sample.until(now))
+            self.project.add(self._sample.until(now))

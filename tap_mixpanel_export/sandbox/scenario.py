@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.sandbox.behaviour import Behaviour, BehaviourError
 from tap_mixpanel_export.sandbox.faults import Fault, ScenarioError
+from tap_mixpanel_export.sandbox.given import unknown_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,9 +72,8 @@ def _read_fault(entry: Any) -> Fault | str:
     """Return the fault, or what is wrong with it."""
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         return "not an object with a `kind`"
-    unknown = entry.keys() - {field.name for field in fields(Fault)}
-    if unknown:
-        return f"{entry['kind']}: unknown key {', '.join(sorted(unknown))}"
+    if unknown := unknown_keys(Fault, entry):
+        return f"{entry['kind']}: {unknown}"
     day = entry.get("day")
     if isinstance(day, str):
         try:

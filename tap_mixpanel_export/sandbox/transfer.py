@@ -10,9 +10,9 @@ from http.client import responses
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from threading import Event as Signal
+    from collections.abc import Iterable, Iterator
 
+    from tap_mixpanel_export.sandbox.http import Server
     from tap_mixpanel_export.sandbox.request_log import LoggedRequest
 
 OK = 200
@@ -28,50 +28,40 @@ class Transfer:
     Args:
         connection: To the client.
         entry: The log entry.
-        closing: Ends every waiting when set.
-        refuse: Makes the server refuse connections for some seconds.
+        server: Whose connection it is.
+
+    Attributes:
+        headers: Headers of the answer.
+        parts: Its body as it should be on the wire.
+        is_ended: Whether it was sent to its end, which the client can see.
     """
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        entry: LoggedRequest,
-        closing: Signal,
-        refuse: Callable[[float], None],
-    ) -> None:
-        self.refuse = refuse
+    def __init__(self, connection: socket.socket, entry: LoggedRequest, server: Server) -> None:
+        self.entry = entry
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        self.is_ended = False
+        self.refuse = server.refuse
+        self.wait = server.closing.wait
         self._connection = connection
-        self._entry = entry
-        self._closing = closing
 
-    def send(self, headers: Mapping[str, str], parts: Iterable[bytes]) -> bool:
-        """Send an answer of status 200 in chunks.
+    @property
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.parts)
 
-        Args:
-            headers: Its headers.
-            parts: Its body as it should be on the wire.
-
-        Returns:
-            Whether the connection can take another request.
-        """
-        self.start(headers)
-        self.chunks(parts)
+    def send(self) -> None:
+        """Send the answer, with status 200 and in chunks."""
+        self.start()
+        self.chunks(self.parts)
         self.end()
-        return "Connection" not in headers
 
-    def start(
-        self,
-        headers: Mapping[str, str],
-        status: int = OK,
-        *,
-        version: str = "1.1",
-        pause_seconds: float = 0,
-    ) -> None:
+    def start(self, status: int = OK, *, version: str = "1.1", pause_seconds: float = 0) -> None:
         """Send the status line and the headers, with a pause before each if wanted."""
-        self._entry.status = status
-        self._entry.gzipped = "Content-Encoding" in headers
+        self.entry.status = status
+        self.entry.gzipped = "Content-Encoding" in self.headers
         first = f"HTTP/{version} {status} {responses.get(status, 'Unknown')}\r\n"
-        lines = [first, *(f"{name}: {text}\r\n" for name, text in headers.items()), "\r\n"]
+        lines = [first, *(f"{name}: {text}\r\n" for name, text in self.headers.items()), "\r\n"]
         if not pause_seconds:
             lines = ["".join(lines)]
         for line in lines:
@@ -89,11 +79,12 @@ class Transfer:
 
     def raw(self, data: bytes, before: bytes = b"", after: bytes = b"") -> None:
         """Send a part of the body, between bytes that are none of it."""
-        self._entry.bytes_sent += len(data)
+        self.entry.bytes_sent += len(data)
         self._connection.sendall(before + data + after)
 
     def end(self) -> None:
         """Send the chunk that ends the body."""
+        self.is_ended = True
         self._connection.sendall(b"0\r\n\r\n")
 
     def reset(self) -> None:
@@ -103,10 +94,6 @@ class Transfer:
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
         self._connection.close()
-
-    def wait(self, seconds: float) -> None:
-        """Wait, unless the server is closed."""
-        self._closing.wait(seconds)
 
 
 def rechunk(parts: Iterable[bytes]) -> Iterator[bytes]:

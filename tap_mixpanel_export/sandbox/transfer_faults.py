@@ -1,8 +1,7 @@
 """What goes wrong when an answer is sent: a function for each kind of fault.
 
-Each takes the transfer, the headers, the parts of the body as they should be on the wire, and the
-fault; it sends what the fault leaves of them, and says whether the connection can take another
-request.
+Each takes the transfer, which has the headers and the body as they should be on the wire, and the
+fault; it sends what the fault leaves of them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from tap_mixpanel_export.sandbox.fault_kinds import KINDS, Kind, sends
 from tap_mixpanel_export.sandbox.http import ApiError
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.sandbox.fault_kinds import Headers
+    from collections.abc import Mapping
+
     from tap_mixpanel_export.sandbox.faults import Fault
     from tap_mixpanel_export.sandbox.transfer import Transfer
 
@@ -28,20 +28,20 @@ _TRAILER = 8
 
 
 @sends(gzip=False)
-def status(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def status(transfer: Transfer, fault: Fault) -> None:
     """Answers with `status` (206: and `share` of the events; 301, 302: sends to `text`).
 
     Raises:
         ApiError: Always, but for a partial answer.
     """
     if fault.status == _PARTIAL:
-        body = b"".join(parts)
+        body = transfer.body
         cut = _line_end(body, fault)
         range_ = f"bytes 0-{max(cut - 1, 0)}/{len(body)}"
         length = {"Content-Length": f"{cut}", "Content-Range": range_}
-        transfer.start({**_unframed(headers), **length}, fault.status)
+        _start_unframed(transfer, length, status=fault.status)
         transfer.raw(body[:cut])
-        return False
+        return
     more = {}
     if fault.retry_after is not None:
         more["Retry-After"] = str(fault.retry_after)
@@ -52,7 +52,7 @@ def status(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Faul
 
 
 @sends(text="mp_processing_time_ms")
-def refuse_where(_: Transfer, _headers: Headers, _parts: list[bytes], fault: Fault) -> bool:
+def refuse_where(_: Transfer, fault: Fault) -> None:
     """400 to any query whose `where` contains `text`.
 
     Raises:
@@ -62,189 +62,187 @@ def refuse_where(_: Transfer, _headers: Headers, _parts: list[bytes], fault: Fau
 
 
 @sends()
-def refuse(transfer: Transfer, _headers: Headers, _parts: list[bytes], fault: Fault) -> bool:
+def refuse(transfer: Transfer, fault: Fault) -> None:
     """Resets the connection and refuses new ones for `seconds`."""
     transfer.refuse(fault.seconds)
     transfer.reset()
-    return False
 
 
 @sends()
-def reset(transfer: Transfer, _headers: Headers, _parts: list[bytes], _: Fault) -> bool:
+def reset(transfer: Transfer, _: Fault) -> None:
     """Resets the connection before the headers."""
     transfer.reset()
-    return False
 
 
 @sends()
-def reset_in_body(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def reset_in_body(transfer: Transfer, fault: Fault) -> None:
     """Resets the connection after `share` of the body."""
-    transfer.start(headers)
-    transfer.chunks([_cut(parts, fault)[0]])
+    transfer.start()
+    transfer.chunks([_cut(transfer.body, fault)[0]])
     transfer.reset()
-    return False
 
 
 @sends()
-def truncated_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def truncated_chunk(transfer: Transfer, fault: Fault) -> None:
     """Closes the connection in the middle of a chunk, after `share` of the body."""
-    transfer.start(headers)
-    kept, _ = _cut(parts, fault)
+    transfer.start()
+    kept, _ = _cut(transfer.body, fault)
     half = min(len(kept), _MOST_HALF)
     transfer.chunks([kept[: len(kept) - half]])
     transfer.half_chunk(kept[len(kept) - half :])
-    return False
 
 
 @sends()
-def no_final_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+def no_final_chunk(transfer: Transfer, _: Fault) -> None:
     """Sends everything but the chunk that ends the body, and closes."""
-    transfer.start(headers)
-    transfer.chunks(parts)
-    return False
+    transfer.start()
+    transfer.chunks(transfer.parts)
 
 
 @sends()
-def empty_first_chunk(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+def empty_first_chunk(transfer: Transfer, _: Fault) -> None:
     """Sends the chunk that ends the body first."""
     # Or the client would take the rest for its next answer.
-    transfer.start({**headers, "Connection": "close"})
+    transfer.headers["Connection"] = "close"
+    transfer.start()
     transfer.end()
-    transfer.chunks(parts)
+    transfer.chunks(transfer.parts)
     transfer.end()
-    return False
 
 
 @sends(gzip=True)
-def truncated_gzip(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def truncated_gzip(transfer: Transfer, fault: Fault) -> None:
     """Ends a well-formed transfer after `share` of the gzip stream."""
-    return transfer.send(headers, [_cut(parts, fault)[0]])
+    transfer.parts = [_cut(transfer.body, fault)[0]]
+    transfer.send()
 
 
 @sends(gzip=True)
-def corrupt_gzip(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+def corrupt_gzip(transfer: Transfer, _: Fault) -> None:
     """Sends a gzip stream with a wrong checksum."""
-    body = bytearray(b"".join(parts))
+    body = bytearray(transfer.body)
     body[-_TRAILER] ^= 0xFF
-    return transfer.send(headers, [bytes(body)])
+    transfer.parts = [bytes(body)]
+    transfer.send()
 
 
 @sends(gzip=False)
-def until_close(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+def until_close(transfer: Transfer, _: Fault) -> None:
     """Answers as HTTP/1.0: plain, ended by the end of the connection only."""
-    transfer.start(_unframed(headers), version="1.0")
-    transfer.raw(b"".join(parts))
-    return False
+    _start_unframed(transfer, {}, version="1.0")
+    transfer.raw(transfer.body)
 
 
 @sends(gzip=False)
-def until_close_cut(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def until_close_cut(transfer: Transfer, fault: Fault) -> None:
     """The same, ended with a line after `share` of the body."""
-    body = b"".join(parts)
-    return until_close(transfer, headers, [body[: _line_end(body, fault)]], fault)
+    transfer.parts = [transfer.body[: _line_end(transfer.body, fault)]]
+    until_close(transfer, fault)
 
 
 @sends(gzip=False)
-def short_length(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def short_length(transfer: Transfer, fault: Fault) -> None:
     """Sends all, plain, with a `Content-Length` that ends with a line after `share`."""
-    body = b"".join(parts)
-    length = f"{_line_end(body, fault)}"
-    transfer.start({**_unframed(headers), "Content-Length": length})
-    transfer.raw(body)
-    return False
+    _start_unframed(transfer, {"Content-Length": f"{_line_end(transfer.body, fault)}"})
+    transfer.raw(transfer.body)
 
 
 @sends(gzip=False)
-def long_length(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def long_length(transfer: Transfer, fault: Fault) -> None:
     """Ends with a line after `share`, with the `Content-Length` of all."""
-    body = b"".join(parts)
-    transfer.start({**_unframed(headers), "Content-Length": f"{len(body)}"})
+    body = transfer.body
+    _start_unframed(transfer, {"Content-Length": f"{len(body)}"})
     transfer.raw(body[: _line_end(body, fault)])
-    return False
 
 
 @sends()
-def slow_start(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def slow_start(transfer: Transfer, fault: Fault) -> None:
     """Is silent for `seconds` before the headers."""
     transfer.wait(fault.seconds)
-    return transfer.send(headers, parts)
+    transfer.send()
 
 
 @sends()
-def stall(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def stall(transfer: Transfer, fault: Fault) -> None:
     """Is silent for `seconds` after `share` of the body, then goes on."""
-    transfer.start(headers)
-    kept, rest = _cut(parts, fault)
+    transfer.start()
+    kept, rest = _cut(transfer.body, fault)
     transfer.chunks([kept])
     transfer.wait(fault.seconds)
     transfer.chunks([rest])
     transfer.end()
-    return True
 
 
 @sends()
-def drip(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def drip(transfer: Transfer, fault: Fault) -> None:
     """Sends the body in small pieces with `seconds` in between."""
-    return _in_pieces(transfer, headers, parts, fault, _DRIPS)
+    _send_in_pieces(transfer, fault, _DRIPS)
 
 
 @sends()
-def drip_bytes(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def drip_bytes(transfer: Transfer, fault: Fault) -> None:
     """Sends the body byte by byte with `seconds` in between."""
-    return _in_pieces(transfer, headers, parts, fault, sum(map(len, parts)))
+    _send_in_pieces(transfer, fault, len(transfer.body))
 
 
 @sends()
-def drip_headers(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def drip_headers(transfer: Transfer, fault: Fault) -> None:
     """Sends 90 more headers with `seconds` in between."""
-    more = {f"X-Slow-{number}": "on its way" for number in range(_SLOW_HEADERS)}
-    transfer.start({**headers, **more}, pause_seconds=fault.seconds)
-    transfer.chunks(parts)
+    transfer.headers |= {f"X-Slow-{number}": "on its way" for number in range(_SLOW_HEADERS)}
+    transfer.start(pause_seconds=fault.seconds)
+    transfer.chunks(transfer.parts)
     transfer.end()
-    return True
 
 
 @sends()
-def no_date(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+def no_date(transfer: Transfer, _: Fault) -> None:
     """Leaves the `Date` header out."""
-    return transfer.send({n: text for n, text in headers.items() if n != "Date"}, parts)
+    transfer.headers.pop("Date", None)
+    transfer.send()
 
 
 @sends()
-def wrong_charset(transfer: Transfer, headers: Headers, parts: list[bytes], _: Fault) -> bool:
+def wrong_charset(transfer: Transfer, _: Fault) -> None:
     """Claims a charset that the body is not in."""
-    return transfer.send({**headers, "Content-Type": "text/plain; charset=iso-8859-1"}, parts)
+    transfer.headers["Content-Type"] = "text/plain; charset=iso-8859-1"
+    transfer.send()
 
 
-def _as_web_page(transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault) -> bool:
+def _send_web_page(transfer: Transfer, fault: Fault) -> None:
     # In the midst of an export it is the body alone that goes wrong.
-    claim = {} if fault.share else {"Content-Type": "text/html; charset=utf-8"}
-    return transfer.send({**headers, **claim}, parts)
+    if not fault.share:
+        transfer.headers["Content-Type"] = "text/html; charset=utf-8"
+    transfer.send()
 
 
 KINDS["web_page"] = Kind(
     f"{LAST}a web page",
     last_words,
-    _as_web_page,
+    _send_web_page,
     text="<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>",
 )
 
 
-def _in_pieces(
-    transfer: Transfer, headers: Headers, parts: list[bytes], fault: Fault, count: int
-) -> bool:
-    body = b"".join(parts)
+def _send_in_pieces(transfer: Transfer, fault: Fault, count: int) -> None:
+    body = transfer.body
     size = max(1, -(-len(body) // max(count, 1)))
-    transfer.start(headers)
+    transfer.start()
     for start in range(0, len(body), size):
         transfer.chunks([body[start : start + size]])
         transfer.wait(fault.seconds)
     transfer.end()
-    return True
 
 
-def _cut(parts: list[bytes], fault: Fault) -> tuple[bytes, bytes]:
-    body = b"".join(parts)
+def _start_unframed(
+    transfer: Transfer, more: Mapping[str, str], *, status: int = 200, version: str = "1.1"
+) -> None:
+    """Begin with headers of which no chunks follow: the connection closes behind the body."""
+    del transfer.headers["Transfer-Encoding"]
+    transfer.headers |= {"Connection": "close", **more}
+    transfer.start(status, version=version)
+
+
+def _cut(body: bytes, fault: Fault) -> tuple[bytes, bytes]:
     # Something must be missing, even at a share of 1.
     cut = min(int(len(body) * fault.share), max(len(body) - 1, 0))
     return body[:cut], body[cut:]
@@ -252,11 +250,5 @@ def _cut(parts: list[bytes], fault: Fault) -> tuple[bytes, bytes]:
 
 def _line_end(body: bytes, fault: Fault) -> int:
     """Return where a share of the body ends with a line: nothing in the text tells of the rest."""
-    kept, _ = _cut([body], fault)
+    kept, _ = _cut(body, fault)
     return kept.rfind(b"\n") + 1
-
-
-def _unframed(headers: Headers) -> Headers:
-    """Return headers that say nothing of where the body ends, but that the connection closes."""
-    others = {name: value for name, value in headers.items() if name != "Transfer-Encoding"}
-    return {**others, "Connection": "close"}

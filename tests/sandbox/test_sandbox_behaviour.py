@@ -129,7 +129,7 @@ def test_31_bits_turn_round(sandbox, ask):
         )
         sandbox.add([event])
         assert ("odd" in ask(f"{STAMP} > {number + more}")) is passes
-        sandbox._project._days.clear()
+        sandbox.project._days.clear()
 
 
 def test_single_precision_cannot_tell_two_minutes(sandbox, ask):

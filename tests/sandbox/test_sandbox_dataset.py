@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from event_lines import event_of_line
 from harness import run_tap
 
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
@@ -43,9 +44,7 @@ def test_a_sandbox_that_runs_past_midnight_gets_the_new_day():
     clock.advance(timedelta(days=1))
     after = set(sandbox.visible())
     assert before < after
-    assert any(
-        Event.from_line(line).day == clock.now().date() for line in after if b'"time"' in line
-    )
+    assert any(event_of_line(line).day == clock.now().date() for line in after if b'"time"' in line)
 
 
 def test_days_have_a_few_hundred_events_and_one_at_midnight(events):

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from event_lines import event_of_line
 
 from tap_mixpanel_export.sandbox import Event, Verbatim
 
@@ -55,7 +56,7 @@ def test_milliseconds_are_exported_only_when_asked_for_and_seconds_are_rounded_d
     ],
 )
 def test_a_line_comes_out_as_it_was_given_but_for_the_time(line):
-    event = Event.from_line(line)
+    event = event_of_line(line)
     assert event.line() == line.encode()
     assert event.time_ms == event.processed_ms == 1652850348000
     changed = event.line(time_in_ms=True)
@@ -67,18 +68,18 @@ def test_a_line_comes_out_as_it_was_given_but_for_the_time(line):
 
 def test_a_line_tells_its_processing_time():
     line = '{"event":"x","properties":{"time":1,"mp_processing_time_ms":5000}}'
-    assert Event.from_line(line).processed_ms == 5000
-    assert Event.from_line(line, processed_ms=7).processed_ms == 7
+    assert event_of_line(line).processed_ms == 5000
+    assert event_of_line(line, processed_ms=7).processed_ms == 7
 
 
 def test_a_malformed_line_needs_a_day():
-    event = Event.from_line("not JSON", day=date(2026, 1, 2))
+    event = event_of_line("not JSON", day=date(2026, 1, 2))
     assert event.line() == event.line(time_in_ms=True) == b"not JSON"
     assert event.day == date(2026, 1, 2)
     with pytest.raises(ValueError, match="day"):
-        Event.from_line("not JSON")
+        event_of_line("not JSON")
     with pytest.raises(ValueError, match="line end"):
-        Event.from_line("a\nb", day=date(2026, 1, 2))
+        event_of_line("a\nb", day=date(2026, 1, 2))
     with pytest.raises(ValueError, match="time"):
         Event.of("x", {})
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import requests
+from event_lines import event_of_line
 
 from tap_mixpanel_export.sandbox import Event, Limits, Sandbox, SandboxClock, limits
 
@@ -58,7 +59,7 @@ def test_every_line_comes_out_once_and_unchanged(sample, fetch, lines_of):
 def test_days_are_inclusive_and_mixed(sample, fetch, lines_of):
     answer = fetch(sample, from_date="2026-11-15", to_date="2026-11-17")
     days = [
-        Event.from_line(line, day=date(2026, 1, 1)).day for line in answer.content.split(b"\n")[:-1]
+        event_of_line(line, day=date(2026, 1, 1)).day for line in answer.content.split(b"\n")[:-1]
     ]
     assert set(days) == {date(2026, 11, 15), date(2026, 11, 16), date(2026, 11, 17)}
     assert sum(one != other for one, other in pairwise(days)) > 10
@@ -206,8 +207,8 @@ def test_time_in_milliseconds(sample, fetch, lines_of):
 def test_bodies_over_1400_bytes_are_gzipped_for_those_who_take_it(fetch, clock):
     line = b'{"event":"x","properties":{"time":1795000000,"s":"%s"}}'
     padding = 1400 - len(line % b"") - 1
-    exact = [Event.from_line(line % (b"s" * padding))]
-    longer = [Event.from_line(line % (b"s" * (padding + 1)))]
+    exact = [event_of_line(line % (b"s" * padding))]
+    longer = [event_of_line(line % (b"s" * (padding + 1)))]
     with Sandbox(exact, clock=clock) as small, Sandbox(longer, clock=clock) as large:
         assert len(fetch(small).content) == 1400
         assert "Content-Encoding" not in fetch(small).headers

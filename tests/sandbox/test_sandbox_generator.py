@@ -4,8 +4,10 @@ import json
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
+from event_lines import event_of_line
 
-from tap_mixpanel_export.sandbox import Event, Generated, Sandbox, SandboxClock, generate
+from tap_mixpanel_export.sandbox import Generated, Sandbox, SandboxClock, generate
+from tap_mixpanel_export.sandbox.clock import epoch_milliseconds
 
 LAST = date(2026, 11, 19)
 
@@ -21,7 +23,7 @@ def test_shapes(shape, properties):
     decoded = [json.loads(line) for line in made]
     assert all(len(event["properties"]) == properties for event in decoded)
     assert len({event["event"] for event in decoded}) == 4
-    assert {Event.from_line(line).day for line in made} == {
+    assert {event_of_line(line).day for line in made} == {
         LAST - timedelta(days=n) for n in range(3)
     }
     if shape == "wide":
@@ -37,7 +39,7 @@ def test_shares_of_repeats_and_of_late_events():
     made = lines(Generated(4000, 2, LAST, "adobe", duplicates=0.1, late=0.05))
     assert len(set(made)) == 4000
     assert 4300 <= len(made) <= 4500
-    delays = [event.processed_ms - event.time_ms for event in map(Event.from_line, set(made))]
+    delays = [event.processed_ms - event.time_ms for event in map(event_of_line, set(made))]
     late = [delay for delay in delays if delay > 86_400_000]
     assert 150 <= len(late) <= 250
     assert max(delays) < 5 * 86_400_000
@@ -52,9 +54,9 @@ def test_generated_events_exist_from_their_processing_time_on(fetch, lines_of):
     what = Generated(2000, 2, LAST, "adobe", late=0.3)
     clock = SandboxClock.fixed(datetime(2026, 11, 19, 12, tzinfo=timezone.utc))
     with Sandbox(events=[], pieces=generate(what), clock=clock) as sandbox:
-        truth = [Event.from_line(line) for line in lines(what)]
+        truth = [event_of_line(line) for line in lines(what)]
         for _ in range(6):
-            now = clock.milliseconds()
+            now = epoch_milliseconds(clock.now())
             expected = sorted(event.line() for event in truth if event.processed_ms <= now)
             body = fetch(sandbox, to_date="2026-11-19").content
             assert lines_of(body) == expected == sorted(sandbox.visible())

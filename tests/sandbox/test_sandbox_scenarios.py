@@ -111,6 +111,6 @@ def test_a_broken_scenario_is_one_message(tmp_path, text, message):
 
 def test_a_sandbox_with_a_fault_forever_never_answers_otherwise():
     clock = SandboxClock.fixed(NOON)
-    plan = Sandbox([], clock=clock, faults=[Fault("empty", times=None)])._faults
+    plan = Sandbox([], clock=clock, faults=[Fault("empty", times=None)]).faults
     day = NOON.date()
     assert {plan.next((day, day), None, day).kind for _ in range(100)} == {"empty"}

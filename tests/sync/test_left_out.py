@@ -7,6 +7,7 @@ from datetime import timedelta
 from zlib import crc32
 
 import pytest
+from event_lines import event_of_line
 from event_truth import event_id
 from harness import DAY, facts
 from late_arrivals import HOUR, NOW, START, first_runs, run, stamped
@@ -172,7 +173,7 @@ def test_a_known_event_that_was_deleted_makes_nothing_come_again(runs):
     newest = max(runs.sandbox.visible(), key=lambda line: facts(line)[3])
     runs.sandbox.clock.advance(HOUR)
     with Sandbox(
-        [Event.from_line(line) for line in runs.sandbox.visible() if line != newest],
+        [event_of_line(line) for line in runs.sandbox.visible() if line != newest],
         clock=runs.sandbox.clock,
     ) as without:
         runs.sandbox = without
