@@ -87,13 +87,7 @@ def open_session(endpoint: Endpoint) -> requests.Session:
 def no_response(
     error: requests.exceptions.RequestException, endpoint: Endpoint, proxy: Proxy | None
 ) -> ExportError:
-    """What it means that there is no answer.
-
-    Args:
-        error: What `requests` made of it.
-        endpoint: What was asked.
-        proxy: What it was asked through.
-    """
+    """What it means that there is no answer, by what `requests` made of it."""
     # A connection that breaks in the handshake is an SSLError, too.
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
         return RequestError(
@@ -117,12 +111,7 @@ def no_response(
 
 
 def broken_response(error: BaseException, endpoint: Endpoint) -> ConnectionFailedError:
-    """What it means that an answer does not go on.
-
-    Args:
-        error: What the HTTP library made of it.
-        endpoint: What was asked.
-    """
+    """What it means that an answer does not go on, by what the HTTP library made of it."""
     timeout = endpoint.timeout
     for cause in _causes(error):
         if isinstance(cause, LeftoverError):

@@ -1,19 +1,23 @@
-"""Whether two texts hold the same lines, in whatever order, without keeping either."""
+"""Whether two texts hold the same lines, in whatever order, without keeping either.
+
+The export API answers in no useful order. A sum of hashes is the same for the same lines, and two
+sums are the same by accident once in 10^38 times.
+"""
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
 _DIGEST_BYTES = 16
-_MODULUS = 1 << (8 * _DIGEST_BYTES)
+
+
+def line_hash(line: bytes) -> int:
+    """What sums are made of."""
+    return int.from_bytes(blake2b(line, digest_size=_DIGEST_BYTES).digest(), "big")
 
 
 class LineDigest:
-    """A digest of lines that does not depend on their order, and counts repeats.
-
-    The export API answers in no useful order. A sum of hashes is the same for the same lines, and
-    two sums are the same by accident once in 10^38 times.
-    """
+    """A digest of lines that does not depend on their order, and counts repeats."""
 
     def __init__(self) -> None:
         self._sum = 0
@@ -33,8 +37,6 @@ class LineDigest:
         return self._sum
 
     def _end_line(self) -> None:
-        line = b"".join(self._rest).strip()
+        if line := b"".join(self._rest).strip():
+            self._sum += line_hash(line)
         self._rest = []
-        if line:
-            digest = blake2b(line, digest_size=_DIGEST_BYTES).digest()
-            self._sum = (self._sum + int.from_bytes(digest, "big")) % _MODULUS

@@ -60,11 +60,7 @@ class Ledger:
         """Drop what ends more than an hour ahead.
 
         No run writes that, unless its clock was wrong by more: another program or another machine
-        did, and nobody waits for it.
-
-        Args:
-            now: The present, in seconds since the epoch.
-            hour: How long a query counts, in seconds.
+        did, and nobody waits for it. For the arguments see `settle`.
         """
         self.sent = [at for at in self.sent if at <= now + hour]
         if self.pause is not None and self.pause[1] > now + hour:

@@ -65,17 +65,7 @@ _TOO_LONG = frozenset({413, 414, 431})
 def refusal(
     endpoint: Endpoint, days: int, where: str | None, response: requests.Response
 ) -> ExportError:
-    """What an answer that is no export means.
-
-    Args:
-        endpoint: What was asked.
-        days: For how many days.
-        where: With which expression.
-        response: The answer; its status is anything but 200.
-
-    Returns:
-        The error to raise.
-    """
+    """What an answer that is no export (200) means: the error to raise."""
     status, headers, body = response.status_code, response.headers, _text_of(response)
     error = error_of(body)
     said = f"; it says: {endpoint.redactor(where).show(error)}" if error else ""
@@ -153,12 +143,7 @@ def _known_refusal(
 
 
 def _advice(status: int, named: list[str]) -> str:
-    """What to check when a query is refused.
-
-    Args:
-        status: The status.
-        named: The settings that choose events, those that are set.
-    """
+    """What to check when a query is refused: the settings that choose events, if any is set."""
     if status not in _TOO_LONG:
         return f"check {' and '.join(named)}" if named else "neither where nor event_names is set"
     if not named:

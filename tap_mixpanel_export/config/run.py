@@ -23,7 +23,8 @@ from tap_mixpanel_export.report.recorder import RunReport
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.context import RunContext
-from tap_mixpanel_export.sync.late_filter import LateFilter, proof_fingerprint
+from tap_mixpanel_export.sync.filter_proof import fingerprint
+from tap_mixpanel_export.sync.late_filter import LateFilter
 from tap_mixpanel_export.sync.reading import ReaderParts
 from tap_mixpanel_export.sync.run import ExportRun
 from tap_mixpanel_export.sync.worker_process import can_start
@@ -105,7 +106,7 @@ def make_run(
         span=span,
         late_filter=LateFilter(
             span,
-            proof_fingerprint(endpoint.project_id, endpoint.region, settings.where),
+            fingerprint(endpoint.project_id, endpoint.region, settings.where),
             timedelta(days=settings.filter_proof_days),
             selection,
         ),

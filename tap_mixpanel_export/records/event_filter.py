@@ -107,12 +107,8 @@ class EventFilter:
         """Whether all events of a block are surely written: a few look-ups instead of one for each.
 
         What is true of the first, the last, the earliest and the latest processed is used only
-        where it decides the others. False is no answer: then each event is to be asked for.
-
-        Args:
-            instants: When each occurred; at least one.
-            processed: When Mixpanel processed each; None when it does not say.
-            names: Their names.
+        where it decides the others. False is no answer: then each event is to be asked for. For the
+        arguments see `select`.
         """
         first, last = min(instants), max(instants)
         if first < self.lower or last >= self.upper or not self.excluded.isdisjoint(names):

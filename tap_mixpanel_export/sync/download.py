@@ -26,7 +26,6 @@ from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import WindowState
 from tap_mixpanel_export.sync.context import FinishedWindow, StoppedError
-from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError, Question
 from tap_mixpanel_export.sync.observed import Observed
 from tap_mixpanel_export.sync.reading import ReadingTask, read_response, text_of
@@ -355,7 +354,6 @@ class Downloader:
         return Observed(
             chosen,
             context.span,
-            Lags(),
             looked_for=disputed if question is None else question.known,
             by_watermark=None if chosen == by_watermark else by_watermark,
         )

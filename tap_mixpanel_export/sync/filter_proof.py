@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tap_mixpanel_export.api.line_digest import line_hash
 from tap_mixpanel_export.records.lines import whole_lines
 from tap_mixpanel_export.records.parsing import NotAnEventError, event_decoder
 from tap_mixpanel_export.records.records import read_processed
@@ -14,7 +15,6 @@ from tap_mixpanel_export.records.records import read_processed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SIZE = 2**256
 _decode = event_decoder(("mp_processing_time_ms",))
 
 
@@ -26,8 +26,6 @@ def fingerprint(*parts: object) -> str:
 @dataclass(slots=True)
 class EventDigest:
     """What is compared of two answers: memory stays the same, however many events they have.
-
-    The sum of the events' hashes does not depend on their order, which means nothing in an export.
 
     Attributes:
         watermark_ms: Events that were processed up to then are not asked for by the filter.
@@ -52,7 +50,7 @@ class EventDigest:
         self.past += other.past
         self.unstamped += other.unstamped
         self.others += other.others
-        self.total = (self.total + other.total) % _SIZE
+        self.total += other.total
         self.is_readable = self.is_readable and other.is_readable
 
     def take(self, block: bytes) -> None:
@@ -77,8 +75,7 @@ class EventDigest:
             self.past += 1
         else:
             return
-        hashed = int.from_bytes(hashlib.sha256(line).digest(), "big")
-        self.total = (self.total + hashed) % _SIZE
+        self.total += line_hash(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +83,22 @@ class Verdict:
     """What the two answers of a day tell about the filter.
 
     Attributes:
+        reason: On what the proof rests, or why there is none.
         is_proven: Whether it leaves out nothing.
-        reason: Why not, or on what the proof rests.
         has_left_out: Whether it left out events that it should have given.
     """
 
-    is_proven: bool
     reason: str
+    is_proven: bool = False
     has_left_out: bool = False
 
 
 def judge(filtered: EventDigest, whole: EventDigest) -> Verdict:
     """Compare the filtered answer of a day with the whole one, which was asked for after it."""
     if not (filtered.is_readable and whole.is_readable):
-        return Verdict(False, "inconclusive: an answer had lines that are no events")  # noqa: FBT003
+        return Verdict("inconclusive: an answer had lines that are no events")
     if filtered.others:
-        return Verdict(False, f"it let {filtered.others} events pass that it should not")  # noqa: FBT003
+        return Verdict(f"it let {filtered.others} events pass that it should not")
     compared: Sequence[tuple[int, int, str]] = (
         (filtered.past, whole.past, "processed past the watermark"),
         (filtered.unstamped, whole.unstamped, "without a processing time"),
@@ -109,10 +106,10 @@ def judge(filtered: EventDigest, whole: EventDigest) -> Verdict:
     for found, there, what in compared:
         if found != there:
             reason = f"it gave {found} of {there} events {what}"
-            return Verdict(False, reason, has_left_out=found < there)  # noqa: FBT003
+            return Verdict(reason, has_left_out=found < there)
     if filtered.total != whole.total:
-        reason = "it gave other events than the whole day has"
-        return Verdict(False, reason, has_left_out=True)  # noqa: FBT003
+        return Verdict("it gave other events than the whole day has", has_left_out=True)
     if not whole.past or not whole.others:
-        return Verdict(False, "inconclusive: the day has no events on both sides of the watermark")  # noqa: FBT003
-    return Verdict(True, f"it gave all {whole.past + whole.unstamped} late events of the day")  # noqa: FBT003
+        return Verdict("inconclusive: the day has no events on both sides of the watermark")
+    count = whole.past + whole.unstamped
+    return Verdict(f"it gave all {count} late events of the day", is_proven=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,19 +27,14 @@ class UsualDay:
         unstamped: How many do not say when they were processed: they come through every filter.
     """
 
-    events: float
-    received: float
-    text: float
+    events: float = 0.0
+    received: float = 0.0
+    text: float = 0.0
     unstamped: float = 0.0
 
     def times(self, factor: float) -> UsualDay:
         """A day with so many times as much."""
-        return UsualDay(
-            self.events * factor,
-            self.received * factor,
-            self.text * factor,
-            self.unstamped * factor,
-        )
+        return UsualDay(*(count * factor for count in astuple(self)))
 
     @property
     def unstamped_share(self) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.sync.filter_proof import EventDigest, fingerprint, judge
+from tap_mixpanel_export.sync.filter_proof import EventDigest, judge
 from tap_mixpanel_export.sync.known_stamps import KnownStamps
 from tap_mixpanel_export.sync.state import FilterUse
 from tap_mixpanel_export.sync.windows import FilterProof, Purpose
@@ -30,6 +30,8 @@ _FEWEST_KNOWN = 4
 
 # How far ahead of the present a proof may be: clocks are corrected.
 _TOLERANCE = timedelta(minutes=2)
+
+_NOT_PROVEN = "not used: it has not proven itself"
 
 
 class FilterNotTrustedError(Exception):
@@ -69,10 +71,8 @@ class LateFilter:
         self._lock = threading.Lock()
         self._span = span
         self._of = of
-        self._holds_for = holds_for
-        bookmark = span.bookmark
-        self.proof: FilterProof | None = None if bookmark is None else bookmark.filter_proof
-        """What the state is to say."""
+        self.use = FilterUse(holds_for=holds_for)
+        """What was done with it, up to now."""
         self.known = KnownStamps()
         """What earlier runs have seen, as far as this one must see it, too."""
         self.is_trusted = False
@@ -81,39 +81,32 @@ class LateFilter:
         """Whether it may prove itself in this run."""
         self.is_verified = False
         """Whether a filtered answer of this run held what is known to be there."""
-        self._is_proven_now = self._was_relied_on = self._has_left_out = False
         # Known events that filtered answers lacked: they may have been deleted.
         self._disputed: set[int] = set()
         self.outcome = "not needed: there is nothing to look back at"
         """In words."""
-        if bookmark is None:
+        if (bookmark := span.bookmark) is None:
             return
+        proof = bookmark.filter_proof
         if bookmark.zone is None and bookmark.selection == selection:
             self.known = bookmark.known
         if bookmark.processed_before is None:
             self.outcome = "not used: the state does not say what earlier runs have seen"
-            self.proof = None
-        elif self.proof is None:
+        elif proof is None:
             self.outcome = "not used: it has not proven itself yet"
-        elif self.proof.of != of:
-            self.proof = None
+        elif proof.of != of:
             self.outcome = "not used: it has proven itself for another project, region or where"
         else:
             self.is_trusted = True
-            self.outcome = f"used: it has proven itself at {self.proof.at.isoformat()}"
+            self.use = replace(self.use, proof=proof)
+            self.outcome = f"used: it has proven itself at {proof.at.isoformat()}"
 
     def check_age(self, present: datetime) -> None:
-        """Drop a proof that is too old.
-
-        Args:
-            present: The time at the first request.
-        """
+        """Drop a proof that is too old by the time at the first request."""
         with self._lock:
-            if self.proof is None or not self.is_trusted:
-                return
-            age = present - self.proof.at
-            if not -_TOLERANCE <= age <= self._holds_for:
-                self._drop(f"its proof of {self.proof.at.isoformat()} is too old")
+            proof = self.use.proof
+            if proof and not -_TOLERANCE <= present - proof.at <= self.use.holds_for:
+                self._drop(f"its proof of {proof.at.isoformat()} is too old")
 
     def question(self, window: Window) -> Question:
         """What a filtered query of a window asks for.
@@ -168,7 +161,7 @@ class LateFilter:
         if problem is None:
             with self._lock:
                 self.is_verified = self.is_verified or bool(question.known)
-                self._was_relied_on = True
+                self.use = replace(self.use, was_relied_on=True)
             return
         with self._lock:
             self._disputed |= missing
@@ -182,29 +175,12 @@ class LateFilter:
             return frozenset(self._disputed.intersection(known))
 
     def check_disputed(self, found: frozenset[int], present: datetime) -> None:
-        """Take which of them a whole answer holds: these the filter has left out.
-
-        Args:
-            found: Those that it holds.
-            present: The time at the first request.
-        """
+        """Take those of them that a whole answer holds: these the filter has left out."""
         # Another server of the service may not have had newer ones yet.
         newest = to_milliseconds(present - self._span.delay)
         if any(stamp <= newest for stamp in found):
             with self._lock:
-                self._has_left_out = True
-
-    @property
-    def use(self) -> FilterUse:
-        """What was done with it, up to now."""
-        with self._lock:
-            return FilterUse(
-                self.proof,
-                self._holds_for,
-                self._is_proven_now,
-                self._was_relied_on,
-                self._has_left_out,
-            )
+                self.use = replace(self.use, has_left_out=True)
 
     def refuse(self, window: Window) -> None:
         """Take that the service refuses the expression."""
@@ -216,10 +192,10 @@ class LateFilter:
         """Take that all tries of a filtered query have failed; other queries may be no better."""
         with self._lock:
             self.is_worth_trying = False
-            if self.is_trusted:
-                self.is_trusted = False
-                self.outcome = f"not used any more: all tries of a query with it failed ({cause})"
-                logger.warning("%s: the filter for late events is %s", window, self.outcome)
+            # It says nothing against the proof.
+            proof = self.use.proof
+            self._drop(f"all tries of a query with it failed ({cause})", window)
+            self.use = replace(self.use, proof=proof)
 
     def watermark_ms(self, window: Window) -> int:
         """The watermark of a window, the oldest of its days, in milliseconds."""
@@ -243,31 +219,24 @@ class LateFilter:
         watermark_ms = self.watermark_ms(window)
         return _coarse(watermark_ms if watermark_ms < end else (begin + end) // 2)
 
-    def conclude(self, filtered: EventDigest | None, whole: EventDigest, present: datetime) -> None:
-        """Take both answers of a day.
-
-        Args:
-            filtered: The filtered one; None when there was none.
-            whole: The other one.
-            present: The time at the first request.
-        """
+    def conclude(self, filtered: EventDigest, whole: EventDigest, present: datetime) -> None:
+        """Take both answers of a day, and the time at the first request."""
+        verdict = judge(filtered, whole)
+        way = "used: it has proven itself now" if verdict.is_proven else _NOT_PROVEN
         with self._lock:
-            if filtered is None:
-                return
-            verdict = judge(filtered, whole)
-            self.is_trusted = self.is_verified = self._is_proven_now = verdict.is_proven
-            self._has_left_out = self._has_left_out or verdict.has_left_out
-            if verdict.is_proven:
-                self.proof = FilterProof(present, self._of)
-                self.outcome = f"used: it has proven itself now, {verdict.reason}"
-            else:
-                self.proof = None
-                self.outcome = f"not used: it has not proven itself, {verdict.reason}"
+            self.is_trusted = self.is_verified = verdict.is_proven
+            self.use = replace(
+                self.use,
+                proof=FilterProof(present, self._of) if verdict.is_proven else None,
+                is_proven_now=verdict.is_proven,
+                has_left_out=self.use.has_left_out or verdict.has_left_out,
+            )
+            self.outcome = f"{way}, {verdict.reason}"
 
     def proof_failed(self, cause: object) -> None:
         """Take that a day could not be asked for with the filter."""
         with self._lock:
-            self.proof = None
+            self.use = replace(self.use, proof=None)
             self.is_trusted = False
             self.outcome = f"not used: it could not be tried ({cause})"
 
@@ -275,7 +244,7 @@ class LateFilter:
         if not self.is_trusted:
             return
         self.is_trusted = self.is_verified = False
-        self.proof = None
+        self.use = replace(self.use, proof=None)
         self.outcome = f"not used any more: {problem}"
         if window is not None:
             logger.warning("%s: the filter for late events is %s", window, self.outcome)
@@ -284,8 +253,3 @@ class LateFilter:
 def _coarse(bound_ms: int) -> int:
     """A little less: a time that 32-bit floating point tells from all those past the bound."""
     return (bound_ms - _COARSE_MS // 2) // _COARSE_MS * _COARSE_MS
-
-
-def proof_fingerprint(project_id: int | None, region: str, where: str | None) -> str:
-    """Fingerprint of what a proof holds for."""
-    return fingerprint(project_id, region, where)

@@ -7,6 +7,7 @@ from itertools import compress, count
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync.known_stamps import NEWEST
+from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.server_clock import EARLIEST
 from tap_mixpanel_export.timezones import from_milliseconds, to_milliseconds
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tap_mixpanel_export.records.event_filter import EventFilter, Skip
-    from tap_mixpanel_export.sync.lags import Lags
     from tap_mixpanel_export.sync.windows import Span
 
 # Stamps in seconds, or 0, are no times of Mixpanel's.
@@ -53,7 +53,6 @@ class Observed:
     Args:
         event_filter: Says which events are written.
         span: Knows the days.
-        lags: Takes samples of how long after their timestamp events were processed.
         looked_for: Stamps that are to be found in the answer; 0 for an event without one.
         by_watermark: Chooses by the watermarks alone, where `event_filter` takes more for new.
     """
@@ -62,14 +61,14 @@ class Observed:
         self,
         event_filter: EventFilter,
         span: Span,
-        lags: Lags,
         *,
         looked_for: frozenset[int] = frozenset(),
         by_watermark: EventFilter | None = None,
     ) -> None:
         self._filter = event_filter
         self._span = span
-        self.lags = lags
+        self.lags = Lags()
+        """Samples of how long after their timestamp events were processed."""
         self._by_watermark = by_watermark
         self._looked_for = looked_for
         self._missing = set(looked_for)

@@ -210,7 +210,7 @@ class Planner:
         if days is None:
             return None
         span = self._span
-        first, last = days
+        first, last = days.first, days.last
         while newest := max(known.within(first, last), default=0):
             day = span.day(from_milliseconds(newest))
             if day < plan.oldest_day(watermarks):

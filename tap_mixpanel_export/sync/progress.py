@@ -72,22 +72,15 @@ class ProgressReport:
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
             # The import costs more than a short run into a pipe or log.
-            from rich.console import Console  # noqa: PLC0415
-            from rich.progress import (  # noqa: PLC0415
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeElapsedColumn,
-            )
+            from rich import console, progress  # noqa: PLC0415
 
-            self._bar = Progress(
-                TextColumn("windows"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.description}"),
-                console=Console(stderr=True),
+            self._bar = progress.Progress(
+                progress.TextColumn("windows"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("{task.description}"),
+                console=console.Console(stderr=True),
                 transient=True,
             )
             self._bar.start()

@@ -11,7 +11,7 @@ import logging
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
@@ -21,7 +21,6 @@ from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import Activity
 from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.forecast import Forecast, PlannedWindow, Speed, UsualDay
-from tap_mixpanel_export.sync.lags import Lags
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError
 from tap_mixpanel_export.sync.observed import Observed
 from tap_mixpanel_export.sync.scheduler import Scheduler
@@ -144,47 +143,42 @@ class _NoRecords(Spool):
         self._on_close = lambda: None
 
 
+@dataclass
 class _ImaginedDownloads:
     """Stands for the pool: answers come at once, and hold what is expected.
 
-    Args:
+    Attributes:
         context: Of the imagined run.
         present: The time at its first request.
         timeline: The time that it takes.
         usual: What days hold; None when it is not known.
         speed: How fast answers come.
+        windows: What was asked for.
+        most_disk: Bytes of temporary files, at most.
     """
 
-    def __init__(
-        self,
-        context: RunContext,
-        present: datetime,
-        timeline: _Timeline,
-        usual: UsualDay | None,
-        speed: Speed,
-    ) -> None:
-        self.windows: list[PlannedWindow] = []
-        """What was asked for."""
-        self.most_disk = 0.0
-        """Bytes of temporary files, at most."""
-        self._disk = 0.0
-        self._context = context
-        self._present = present
-        self._timeline = timeline
-        self._usual = usual
-        self._speed = speed
+    context: RunContext
+    present: datetime
+    timeline: _Timeline
+    usual: UsualDay | None
+    speed: Speed
+    windows: list[PlannedWindow] = field(default_factory=list)
+    most_disk: float = 0.0
+    _disk: float = 0.0
+
+    def __post_init__(self) -> None:
         # When each of the downloads that go on side by side is over.
-        self._busy_until = [0.0] * context.concurrency
+        self._busy_until = [0.0] * self.context.concurrency
 
     def submit(self, window: Window) -> Future[FinishedWindow]:
         """Imagine the download of a window."""
-        arrival = _Arrival(self._timeline)
+        arrival = _Arrival(self.timeline)
         try:
             arrival.set_result(self._download(window, arrival))
         except FilterNotTrustedError as error:
             arrival.set_exception(error)
-        if not self._context.granted.done():
-            self._context.granted.set_result(None)
+        if not self.context.granted.done():
+            self.context.granted.set_result(None)
         return arrival
 
     def close(self) -> None:
@@ -196,7 +190,7 @@ class _ImaginedDownloads:
         Raises:
             FilterNotTrustedError: As the filter says.
         """
-        late_filter, span = self._context.late_filter, self._context.span
+        late_filter, span = self.context.late_filter, self.context.span
         question = late_filter.question(window) if window.is_filtered else None
         self._tell_time()
         # Of days that were exported before, what came in since then is written.
@@ -215,34 +209,34 @@ class _ImaginedDownloads:
             found = self._passing(window, news)
             answers = [found] if question.known or self._is_likely(found) else [0.0, 0.0]
             # It holds what it should.
-            observed = Observed(filter_of(window, span), span, Lags())
+            observed = Observed(filter_of(window, span), span)
             late_filter.check_answer(window, question, observed)
         self._ask(window, arrival, answers, news)
         return self._finished(window, answers[-1])
 
     def _tell_time(self) -> None:
         """Take an answer's time; the first one counts."""
-        context = self._context
+        context = self.context
         if not context.clock.is_known:
-            context.clock.note(self._present, server_clock.machine_now())
+            context.clock.note(self.present, server_clock.machine_now())
             context.late_filter.check_age(context.clock.first)
 
     def _days(self, window: Window, since: datetime | None = None) -> float:
         """How many days a window has, from an instant on, and up to the present."""
-        span = self._context.span
+        span = self.context.span
         begin, end = span.day_start(window.first), span.day_start(window.last + DAY)
         begin = begin if since is None else max(begin, since)
-        return max(0.0, (min(end, self._present) - begin) / DAY)
+        return max(0.0, (min(end, self.present) - begin) / DAY)
 
     def _is_likely(self, days: float) -> bool:
         """Whether some time has events: an answer without any is read twice."""
-        if self._usual is None:
+        if self.usual is None:
             return days > 0
-        return self._usual.events * days >= _LIKELY_EVENTS
+        return self.usual.events * days >= _LIKELY_EVENTS
 
     def _try_filter(self, window: Window) -> list[float]:
         """Try the filter on a day; the days' worth of each answer to the first query."""
-        context = self._context
+        context = self.context
         late_filter, clock = context.late_filter, context.clock
         trial = from_milliseconds(late_filter.trial_ms(window))
         past = self._days(window, trial)
@@ -255,13 +249,8 @@ class _ImaginedDownloads:
         return [found] if self._is_likely(found) else [0.0, 0.0]
 
     def _passing(self, window: Window, days: float) -> float:
-        """How many days' events come through the filter.
-
-        Args:
-            window: The window.
-            days: How many days' events were processed late enough.
-        """
-        share = 0.0 if self._usual is None else self._usual.unstamped_share
+        """How many days' events come through the filter, of so many processed late enough."""
+        share = 0.0 if self.usual is None else self.usual.unstamped_share
         return days + share * max(0.0, self._days(window) - days)
 
     def _ask(self, window: Window, arrival: _Arrival, answers: list[float], written: float) -> None:
@@ -273,12 +262,12 @@ class _ImaginedDownloads:
             answers: How many days' events each answer holds.
             written: How many days' events are written.
         """
-        usual = self._usual or UsualDay(0.0, 0.0, 0.0)
+        usual = self.usual or UsualDay()
         worker = self._busy_until.index(min(self._busy_until))
-        arrival.at = max(self._timeline.now, self._busy_until[worker])
+        arrival.at = max(self.timeline.now, self._busy_until[worker])
         for days in answers:
-            seconds = self._speed.seconds(usual.received * days)
-            arrival.at = self._timeline.query(arrival.at, seconds)
+            seconds = self.speed.seconds(usual.received * days)
+            arrival.at = self.timeline.query(arrival.at, seconds)
         self._busy_until[worker] = arrival.at
         self.windows.append(
             PlannedWindow(
@@ -287,7 +276,7 @@ class _ImaginedDownloads:
         )
 
     def _finished(self, window: Window, days: float) -> FinishedWindow:
-        usual = self._usual or UsualDay(0.0, 0.0, 0.0)
+        usual = self.usual or UsualDay()
         spooled = usual.spooled * days
         self._disk += spooled
         self.most_disk = max(self.most_disk, self._disk)

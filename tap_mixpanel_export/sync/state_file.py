@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timezone, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.record_layout import TIMESTAMP
@@ -13,9 +13,11 @@ from tap_mixpanel_export.sync.windows import Bookmark, Certain, FilterProof
 from tap_mixpanel_export.timezones import EPOCH, day_of, load_zone, start_of_day, to_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 REPLICATION_KEY = TIMESTAMP
+
+_Value = TypeVar("_Value")
 
 # They are needed when the filter for late events has lied, and then what is older comes again.
 _CERTAIN_MARKS = 8
@@ -50,12 +52,12 @@ def read_bookmark(state: Mapping[str, Any], zone: tzinfo = timezone.utc) -> Book
         processed_before=None if processed is None else _instant("processed_before", processed),
         exported_from=None if begun is None else _begun(begun, days_zone),
         watermarks=_watermarks(state.get("watermarks")),
-        filter_proof=_proof(state.get("filter_proof")),
-        known=_known(state.get("known_stamps")),
+        filter_proof=_if_readable(_proof, state.get("filter_proof")),
+        known=_if_readable(_known, state.get("known_stamps")) or KnownStamps(),
         zone=None if zone_name(days_zone) == zone_name(zone) else days_zone,
         selection=state.get("selection") if isinstance(state.get("selection"), str) else None,
-        certain=_certain(state.get("certain")),
-        lookback_from=_lookback_from(state.get("lookback_from")),
+        certain=_if_readable(_certain, state.get("certain")),
+        lookback_from=_if_readable(_lookback_from, state.get("lookback_from")),
     )
 
 
@@ -74,7 +76,7 @@ def write_bookmark(state: dict[str, Any], bookmark: Bookmark, zone: tzinfo = tim
     proof = bookmark.filter_proof
     marks = bookmark.watermarks.compacted().marks
     certain, lookback_from = bookmark.certain, bookmark.lookback_from
-    members: dict[str, Any] = {
+    members = {
         "replication_key": REPLICATION_KEY,
         "replication_key_value": bookmark.done.isoformat(),
         "processed_before": bookmark.processed_before and bookmark.processed_before.isoformat(),
@@ -161,11 +163,11 @@ def _begun(value: object, zone: tzinfo) -> datetime:
         return _instant("exported_from", value)
 
 
-def _watermarks(value: object) -> Watermarks:
+def _watermarks(value: Any) -> Watermarks:
     if value is None:
         return Watermarks()
     try:
-        marks = {_day("watermarks", day): _instant("watermarks", at) for day, at in value}  # type: ignore[attr-defined]  # anything else is a TypeError
+        marks = {_day("watermarks", day): _instant("watermarks", at) for day, at in value}
     except (ValueError, TypeError) as error:
         raise StateError(
             "state: watermarks of the stream events is not a list of days and date-times; mend "
@@ -178,39 +180,34 @@ def _texts(marks: Iterable[tuple[date, datetime]]) -> list[list[str]]:
     return [[day.isoformat(), at.isoformat()] for day, at in marks]
 
 
-def _lookback_from(value: object) -> date | None:
-    """A day that cannot be read is none: the look-back is as long as the settings say."""
+def _if_readable(read: Callable[[Any], _Value], value: object) -> _Value | None:
+    """What a run can do without: a value that is missing, or cannot be read, is none."""
     try:
-        return _day("lookback_from", value)
-    except (StateError, ValueError):
+        return read(value)
+    except (StateError, ValueError, TypeError, KeyError):
         return None
 
 
-def _certain(value: object) -> Certain | None:
-    """What cannot be read is not told apart."""
-    try:
-        first, marks = _day("certain", value["lookback_from"]), _watermarks(value["watermarks"])  # type: ignore[index]  # anything else is a TypeError
-    except (StateError, TypeError, ValueError, KeyError):
-        return None
+def _lookback_from(value: object) -> date:
+    """Without it the look-back is as long as the settings say."""
+    return _day("lookback_from", value)
+
+
+def _certain(value: Any) -> Certain | None:
+    """Without it nothing is told apart."""
+    first, marks = _day("certain", value["lookback_from"]), _watermarks(value["watermarks"])
     return Certain(first, marks) if marks.marks else None
 
 
-def _proof(value: object) -> FilterProof | None:
-    """A proof that cannot be read is none: it is renewed."""
-    try:
-        at, of, days = _instant("filter_proof", value["at"]), value["of"], value.get("days")  # type: ignore[index,attr-defined]  # anything else is a TypeError
-    except (StateError, TypeError, KeyError):
-        return None
+def _proof(value: Any) -> FilterProof:
+    """Without it the filter proves itself anew."""
+    at, days = _instant("filter_proof", value["at"]), value.get("days")
     is_width = isinstance(days, int) and days >= 1
-    return FilterProof(at, str(of), days if is_width else None)
+    return FilterProof(at, str(value["of"]), days if is_width else None)
 
 
-def _known(value: object) -> KnownStamps:
-    """Stamps that cannot be read are not known."""
-    try:
-        entries = {(_day("known_stamps", day), int(stamp)) for day, stamp in value}  # type: ignore[attr-defined]  # anything else is a TypeError
-    except (StateError, ValueError, TypeError):
-        return KnownStamps()
-    if not all(0 <= stamp < _LAST_MS for _, stamp in entries):
-        return KnownStamps()
-    return KnownStamps().with_seen(entries)
+def _known(value: Any) -> KnownStamps:
+    """Without them filtered answers are checked by what this run sees."""
+    entries = {(_day("known_stamps", day), int(stamp)) for day, stamp in value}
+    is_usable = all(0 <= stamp < _LAST_MS for _, stamp in entries)
+    return KnownStamps().with_seen(entries) if is_usable else KnownStamps()

@@ -78,11 +78,7 @@ class RunSummary:
             self.lags.add(finished.lags)
 
     def count_written(self, records: int) -> None:
-        """Count a window whose records are written.
-
-        Args:
-            records: How many.
-        """
+        """Count a window whose records, so many, are written."""
         self.windows += 1
         self.records += records
 

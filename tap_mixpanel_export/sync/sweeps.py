@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tap_mixpanel_export.timezones import DAY
+from tap_mixpanel_export.timezones import DAY, DayRange
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -62,7 +62,7 @@ class SweepPlan:
         """The first day of those with the oldest watermark."""
         return min(watermarks.pieces(self.first, self.last), key=lambda piece: piece[2])[0]
 
-    def next_window(self, watermarks: Watermarks) -> tuple[date, date] | None:
+    def next_window(self, watermarks: Watermarks) -> DayRange | None:
         """The days of the next query: those of the oldest watermark, and their neighbours.
 
         A query costs the same whatever its width, and brings late events only: it takes the
@@ -71,18 +71,18 @@ class SweepPlan:
         pieces = watermarks.pieces(self.first, self.last)
         if not pieces:
             return None
-        left = right = min(range(len(pieces)), key=lambda at: pieces[at][2])
-        first, last, _ = pieces[left]
-        last = min(last, first + DAY * (self.width - 1))
+        oldest = min(pieces, key=lambda piece: piece[2])
+        taken = DayRange(oldest[0], min(oldest[1], oldest[0] + DAY * (self.width - 1)))
+        if taken.last < oldest[1]:
+            return taken
         while True:
-            around = [pieces[at] for at in (left - 1, right + 1) if 0 <= at < len(pieces)]
-            fitting = [
-                piece
-                for piece in around
-                if (max(last, piece[1]) - min(first, piece[0])) // DAY < self.width
+            around = [
+                (mark, wider)
+                for first, last, mark in pieces
+                if DAY in {taken.first - last, first - taken.last}
+                and (wider := DayRange(min(first, taken.first), max(last, taken.last))).days
+                <= self.width
             ]
-            if last < pieces[right][1] or not fitting:
-                return first, last
-            piece = min(fitting, key=lambda one: one[2])
-            first, last = min(first, piece[0]), max(last, piece[1])
-            left, right = (left - 1, right) if piece[0] == first else (left, right + 1)
+            if not around:
+                return taken
+            _, taken = min(around, key=lambda one: one[0])

@@ -443,7 +443,8 @@ def test_a_sweep_takes_the_oldest_first_and_all_that_is_due(history):
             assert due >= (last - first).days + 1
     while plan.due(watermarks, now):
         oldest = min(m for *_, m in watermarks.pieces(plan.first, plan.last))
-        first, last = plan.next_window(watermarks)
+        days = plan.next_window(watermarks)
+        first, last = days.first, days.last
         assert plan.first <= first <= last <= plan.last
         assert (last - first).days < plan.width
         assert watermarks.lowest(first, last) == oldest
