@@ -24,5 +24,5 @@ def usable_cores(quota: Path = _QUOTA) -> int:
     try:
         most, period = quota.read_text().split()
         return max(1, min(cores, ceil(int(most) / int(period))))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return cores

@@ -28,6 +28,7 @@ from promises import (
     proof_of,
     watermark_of,
 )
+from worker_threads import read_by_workers
 
 from tap_mixpanel_export.sandbox import Behaviour, Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.sandbox.where_modes import WHERE_MODES
@@ -308,7 +309,8 @@ class Project(RuleBasedStateMachine):
             "max_concurrent_queries": 1 + self.count % 5,
         } | settings
         settings |= self.settings
-        with hasty():
+        # Who reads the responses makes no difference.
+        with hasty(), read_by_workers(1 + self.count // 2 % 2):
             got = run_tap(self.sandbox, before, machine_off=self.machine_off, **settings)
         self.state = got.state(before)
         self.check_repeats(got, before)
