@@ -20,7 +20,7 @@ from uuid import uuid4
 from tap_mixpanel_export.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -85,6 +85,22 @@ def make_private_folder(path: Path) -> None:
                 folder.mkdir(_FOLDER_MODE)
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "it is no folder", str(path))
+
+
+def folder_problems(folders: Mapping[str, Path | None]) -> Iterator[str]:
+    """A sentence about each folder, by the setting that names it, in which no file can be made.
+
+    A folder that is not there yet is not made: the one above it is tried.
+    """
+    for name, folder in folders.items():
+        if folder is None:
+            continue
+        nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            yield f"{name}: no file can be written to {folder} ({error.strerror})"
 
 
 def open_private(path: Path) -> BinaryIO:

@@ -54,10 +54,10 @@ def problems_of(**others):
 def test_what_is_not_set_has_the_contracts_defaults():
     found = good()
     assert found.start == NOW - 30 * DAY
-    assert not found.start_is_given
+    assert not found.span(None).start_is_given
     assert found.end is None
     assert found.zone == UTC
-    assert found.lookback == 5 * DAY
+    assert found.span(None).lookback == 5 * DAY
     assert found.endpoint.url == "https://data.mixpanel.com/api/2.0"
     assert found.endpoint.user_agent == f"tap-mixpanel-export/{version('tap-mixpanel-export')}"
     assert found.endpoint.event_names == ()
@@ -141,7 +141,7 @@ def test_credentials_do_not_belong_into_the_address():
 def test_a_start_is_a_day_of_the_project_or_an_instant(text, zone, start):
     found = good(start_date=text, project_timezone=zone)
     assert found.start.isoformat() == start
-    assert found.start_is_given
+    assert found.span(None).start_is_given
 
 
 def test_an_end_that_is_a_day_is_included():

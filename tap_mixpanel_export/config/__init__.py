@@ -11,9 +11,8 @@ from tap_mixpanel_export.config.checks import (
     load_columns,
     writes_text,
 )
-from tap_mixpanel_export.config.declarations import PREFIX, PROGRAM
+from tap_mixpanel_export.config.declarations import PREFIX, PROGRAM, json_schema
 from tap_mixpanel_export.config.run import prepare_run
-from tap_mixpanel_export.config.schema import json_schema
 from tap_mixpanel_export.config.unknown import ignored_settings, unread_settings
 from tap_mixpanel_export.config.values import complete, read_environment, read_texts, type_problems
 

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.output.storage import DAY_PLACEHOLDER
+from tap_mixpanel_export.private_files import folder_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

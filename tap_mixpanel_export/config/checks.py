@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -18,13 +19,13 @@ from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.config.batch import batch_format, batch_problems
 from tap_mixpanel_export.config.dates import FIRST_DAY, read_instant
 from tap_mixpanel_export.config.declarations import PROGRAM, DeclaredSettings
-from tap_mixpanel_export.config.folders import folder_problems
 from tap_mixpanel_export.config.map_checks import map_problems
 from tap_mixpanel_export.config.personal_data import load_redaction
 from tap_mixpanel_export.config.values import complete, type_problems
+from tap_mixpanel_export.private_files import folder_problems
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.windows import Bookmark, Span
-from tap_mixpanel_export.timezones import day_of, load_zone, start_of_day
+from tap_mixpanel_export.timezones import DAY, day_of, load_zone, start_of_day
 from tap_mixpanel_export.xdm.errors import MappingError
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping
 from tap_mixpanel_export.xdm.mapping.column_names import column_problems
@@ -58,10 +59,8 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         endpoint: Where and as whom to ask.
         zone: The project's zone; UTC for projects created since 2023-01-01.
         start: First instant to export in a first run.
-        start_is_given: Whether the user named it.
         end: Last instant to export, or the first not to when `end_is_day`; None is now.
         end_is_day: Whether `end_date` is a day.
-        lookback: How far back late events are looked for.
         redaction: Hides properties; None when nothing is hidden.
         event_columns: What becomes of an event's properties: those of the mapping, and `columns`.
         notices: Sentences to say at the start of a run: what was understood in another way than it
@@ -71,10 +70,8 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
     endpoint: Endpoint
     zone: tzinfo
     start: datetime
-    start_is_given: bool
     end: datetime | None
     end_is_day: bool
-    lookback: timedelta
     redaction: Redaction | None
     event_columns: tuple[Column, ...]
     notices: tuple[str, ...] = ()
@@ -89,12 +86,12 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
         return Span(
             zone=self.zone,
             start=self.start,
-            start_is_given=self.start_is_given,
+            start_is_given=self.start_date is not None,
             end=self.end,
             end_is_day=self.end_is_day,
             last_day=last_day,
             bookmark=bookmark,
-            lookback=self.lookback,
+            lookback=timedelta(days=min(self.lookback_days, _LONGEST_LOOKBACK_DAYS)),
             max_days=self.max_window_days,
             delay=timedelta(minutes=min(self.processing_delay_minutes, _LONGEST_DELAY_MINUTES)),
             sweep_interval=timedelta(days=min(self.late_sweep_days, _LONGEST_LOOKBACK_DAYS)),
@@ -102,16 +99,20 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
 
     def test_span(self, now: datetime) -> Span:
         """One day, the last one that is over, or that the settings end or begin with."""
-        last = self.span(None).last_day or day_of(now, self.zone) - timedelta(days=1)
-        day = max(last, day_of(self.start, self.zone))
-        return msgspec.structs.replace(
-            self,
+        span = self.span(None)
+        day = max(
+            span.last_day or day_of(now, self.zone) - DAY,
+            day_of(self.start, self.zone),
+        )
+        return replace(
+            span,
             start=max(self.start, start_of_day(day, self.zone)),
             start_is_given=True,
-            end=start_of_day(day + timedelta(days=1), self.zone),
+            end=start_of_day(day + DAY, self.zone),
             end_is_day=True,
-            max_window_days=1,
-        ).span(None)
+            last_day=day,
+            max_days=1,
+        )
 
 
 def check_all(
@@ -180,7 +181,6 @@ def check_settings(
         **times,
         event_columns=columns,
         notices=tuple(notices),
-        lookback=timedelta(days=min(declared.lookback_days, _LONGEST_LOOKBACK_DAYS)),
         redaction=load_redaction(declared, columns)[0],
     ), []
 
@@ -311,7 +311,6 @@ def _times(
         problems.append("end_date lies before start_date")
     return {
         "start": start or now - _DEFAULT_START,
-        "start_is_given": start is not None,
         "end": end,
         "end_is_day": end_is_day,
     }

@@ -35,8 +35,6 @@ def load_redaction(
         for name in dict.fromkeys(settings.exclude_properties)
         if name in settings.hash_properties
     ]
-    if settings.hash_salt is not None and not settings.hash_salt:
-        problems.append("hash_salt is empty; leave it out to hash without a salt")
     if problems or not named:
         return None, problems
     salt = (settings.hash_salt or "").encode()
@@ -50,9 +48,7 @@ def _paths(
     of_column = {column.name: column.path for column in columns}
     found: dict[str, set[Path]] = {}
     for name in names:
-        if not name.strip():
-            problems.append(f"{setting} has an empty name")
-        elif name in OWN_COLUMNS or of_column.get(name) == ():
+        if name in OWN_COLUMNS or of_column.get(name) == ():
             problems.append(
                 f"{setting}: the column {name} is no property; deselect it in the catalog"
             )

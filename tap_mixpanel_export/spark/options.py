@@ -72,11 +72,7 @@ _OF_SPARK = frozenset({"owner", "provider", "path"})
 _OF_SPARK_PREFIX = "option."
 
 # What stands for the real ones where nothing is asked for.
-_NO_CREDENTIALS = {
-    "oauth_token": "planning",
-    "hash_salt": "planning",
-}
-_NO_PROJECT = 1
+_NO_CREDENTIALS = {"oauth_token": "planning", "hash_salt": "planning"}
 
 
 @dataclass(frozen=True)
@@ -191,13 +187,10 @@ class SparkOptions:
         return replace(self, settings={**self.settings, "event_names": chosen})
 
     def _for_planning(self) -> dict[str, Any]:
-        stand_ins = {k: v for k, v in _NO_CREDENTIALS.items() if k != "hash_salt" or self._hashes}
+        hashes = self.settings.get("hash_properties")
+        stand_ins = {k: v for k, v in _NO_CREDENTIALS.items() if k != "hash_salt" or hashes}
         known = {k: v for k, v in self.settings.items() if k != "service_account_username"}
-        return {"project_id": _NO_PROJECT, **known, **stand_ins}
-
-    @property
-    def _hashes(self) -> bool:
-        return bool(self.settings.get("hash_properties"))
+        return {"project_id": 1, **known, **stand_ins}
 
 
 def read_options(options: Mapping[str, str]) -> SparkOptions:

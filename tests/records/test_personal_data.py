@@ -15,7 +15,7 @@ import pytest
 from fixtures_unit import WAYS, tap_output
 from harness import run_tap
 
-from tap_mixpanel_export.config import check_settings, load_columns
+from tap_mixpanel_export.config import check_all, check_settings, json_schema, load_columns
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock, Verbatim
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
@@ -173,7 +173,10 @@ def test_columns_say_in_the_schema_that_they_hold_digests(sandbox):
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"exclude_properties": [" "]}, "exclude_properties has an empty name"),
+        (
+            {"exclude_properties": [" "]},
+            "exclude_properties has a name that is empty or all blanks",
+        ),
         (
             {"hash_properties": ["event_name"]},
             "hash_properties: the column event_name is no property; deselect it in the catalog",
@@ -188,12 +191,12 @@ def test_columns_say_in_the_schema_that_they_hold_digests(sandbox):
         ),
         (
             {"hash_properties": ["a"], "hash_salt": ""},
-            "hash_salt is empty; leave it out to hash without a salt",
+            "hash_salt is empty; leave it out",
         ),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(values, problem):
-    settings, problems = check_settings({"project_secret": "x", **values})
+    settings, problems = check_all({"project_secret": "x", **values}, json_schema())
     assert settings is None
     assert problems == [problem]
 
