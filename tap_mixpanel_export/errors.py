@@ -26,6 +26,7 @@
     ├── ClockError                   no clock tells yet that what is to be read is all there
     ├── DiagnosticsError             more malformed lines than allowed
     ├── ThreadError                  the system starts no thread
+    ├── WorkerError                  worker processes end again and again
     ├── OutputError                  stdout, a batch file or a temporary file cannot be written
     └── ReportError                  the files of `report_dir` cannot be written
 

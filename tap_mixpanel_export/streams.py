@@ -21,7 +21,7 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.messages import StateMessage
 
-from tap_mixpanel_export.config import prepare_run
+from tap_mixpanel_export.config import make_run
 from tap_mixpanel_export.output.messages import load_record, record_serializer
 from tap_mixpanel_export.output.selection import Selection
 from tap_mixpanel_export.record_layout import EVENT_ID, STREAM
@@ -188,14 +188,16 @@ class EventsStream(Stream):
     def _run(
         self, context: Context | None, files: BatchFiles | None = None, *, is_test: bool = False
     ) -> ExportRun:
-        settings = self._settings
-        self._export_run = prepare_run(
+        settings, bookmark = self._settings, None
+        is_test = is_test or self.is_test
+        if self.replication_method == "INCREMENTAL":
+            bookmark = read_bookmark(self.get_context_state(context), settings.zone)
+        self._export_run = make_run(
             settings,
-            read_bookmark(self.get_context_state(context), settings.zone)
-            if self.replication_method == "INCREMENTAL"
-            else None,
+            settings.test_span() if is_test else settings.span(bookmark),
             self._selection.text_form() if files is None else files.form,
-            is_test=is_test or self.is_test,
+            # What a test finds is said, and is no run.
+            is_told=not is_test,
         )
         return self._export_run
 

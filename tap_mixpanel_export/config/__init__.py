@@ -12,7 +12,7 @@ from tap_mixpanel_export.config.checks import (
     writes_text,
 )
 from tap_mixpanel_export.config.declarations import PREFIX, PROGRAM, json_schema
-from tap_mixpanel_export.config.run import prepare_run
+from tap_mixpanel_export.config.run import make_run
 from tap_mixpanel_export.config.unknown import ignored_settings, unread_settings
 from tap_mixpanel_export.config.values import complete, read_environment, read_texts, type_problems
 
@@ -27,7 +27,7 @@ __all__ = [
     "ignored_settings",
     "json_schema",
     "load_columns",
-    "prepare_run",
+    "make_run",
     "read_environment",
     "read_texts",
     "type_problems",

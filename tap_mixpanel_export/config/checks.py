@@ -97,11 +97,11 @@ class ExportSettings(DeclaredSettings, frozen=True, kw_only=True):
             sweep_interval=timedelta(days=min(self.late_sweep_days, _LONGEST_LOOKBACK_DAYS)),
         )
 
-    def test_span(self, now: datetime) -> Span:
+    def test_span(self) -> Span:
         """One day, the last one that is over, or that the settings end or begin with."""
         span = self.span(None)
         day = max(
-            span.last_day or day_of(now, self.zone) - DAY,
+            span.last_day or day_of(server_clock.machine_now(), self.zone) - DAY,
             day_of(self.start, self.zone),
         )
         return replace(

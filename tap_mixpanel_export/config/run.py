@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.api.quota import Quota
     from tap_mixpanel_export.config.checks import ExportSettings
     from tap_mixpanel_export.records.form import RecordForm
-    from tap_mixpanel_export.sync.windows import Bookmark, Span
+    from tap_mixpanel_export.sync.windows import Span
 
 logger = logging.getLogger("tap-mixpanel-export.run")
 
@@ -48,46 +48,28 @@ _SPOOLS_BYTES = 32 * 1024 * 1024
 _MOST_WORKERS = 4
 
 
-def prepare_run(
-    settings: ExportSettings,
-    bookmark: Bookmark | None,
-    form: RecordForm,
-    *,
-    is_test: bool = False,
-) -> ExportRun:
-    """Make a run; nothing is asked for before it is entered.
-
-    Args:
-        settings: Checked.
-        bookmark: What earlier runs have done.
-        form: Of its records.
-        is_test: One query of one day, to tell whether the settings are good.
-
-    Raises:
-        QuotaFileError: The quota cannot be shared by what `quota_file` names.
-    """
-    span = settings.span(bookmark)
-    if is_test:
-        span = settings.test_span(server_clock.machine_now())
-        # What it finds is said, and is no run.
-        settings = msgspec.structs.replace(settings, report_dir=None)
-    return make_run(settings, span, form)
-
-
 def make_run(
-    settings: ExportSettings, span: Span, form: RecordForm, quota: Quota | None = None
+    settings: ExportSettings,
+    span: Span,
+    form: RecordForm,
+    quota: Quota | None = None,
+    *,
+    is_told: bool = True,
 ) -> ExportRun:
-    """Make a run over any time.
+    """Make a run over any time; nothing is asked for before it is entered.
 
     Args:
         settings: Checked.
         span: The time to export, and what earlier runs have done.
         form: Of its records.
         quota: Of somebody else, who closes it; None for the one that the settings name.
+        is_told: Whether there is a report of it, if the settings ask for any.
 
     Raises:
         QuotaFileError: The quota cannot be shared by what `quota_file` names.
     """
+    if not is_told:
+        settings = msgspec.structs.replace(settings, report_dir=None)
     if span.bookmark is not None and (notice := choice_notice(settings, span.bookmark)):
         logger.warning("%s", notice)
     endpoint = settings.endpoint

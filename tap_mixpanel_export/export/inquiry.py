@@ -55,7 +55,7 @@ class Reply:
 
 def days_to_ask(settings: ExportSettings) -> tuple[DayRange, DayRange]:
     """The last day that is over, or that the settings end or begin with; and the month up to it."""
-    span = settings.test_span(server_clock.machine_now())
+    span = settings.test_span()
     day = span.day(span.start)
     first = max(settings.span(None).day(settings.start), day - DAY * (SAFE_DAYS - 1))
     return DayRange(day, day), DayRange(min(first, day), day)

@@ -119,10 +119,19 @@ class Checker:
             Findings, one by one as they come up.
         """
         try:
-            day = self._ask_first()
+            day = self._ask_day(self._day)
         except RejectedQueryError as error:
-            yield from self._after_refusal(error)
-            return
+            if self._where is None:
+                yield problem(NAMES if self._settings.event_names else CONNECTION, str(error))
+                return
+            # Go on without the expression that the service does not take.
+            yield problem(WHERE, str(error))
+            self._where = None
+            try:
+                day = self._ask_day(self._day)
+            except ExportError as another:
+                yield from self._after_error(another)
+                return
         except ExportError as error:
             yield from self._after_error(error)
             return
@@ -194,26 +203,10 @@ class Checker:
             yield problem(topic, str(error))
         yield self._disk(None)
 
-    def _after_refusal(self, error: RejectedQueryError) -> Iterator[Finding]:
-        """Go on without the expression when the service does not take it."""
-        if self._where is None:
-            yield problem(NAMES if self._settings.event_names else CONNECTION, str(error))
-            return
-        yield problem(WHERE, str(error))
-        self._where = None
-        try:
-            day = self._ask_first()
-        except ExportError as another:
-            yield from self._after_error(another)
-            return
-        yield from self._go_on(day)
-
-    def _ask_first(self) -> _Day:
-        return self._ask_day(self._day, self._settings.event_names)
-
-    def _ask_day(self, days: DayRange, event_names: tuple[str, ...]) -> _Day:
+    def _ask_day(self, days: DayRange) -> _Day:
         """Ask for a day as a run would."""
-        inquiry, delay = self._inquiry, self._settings.span(None).delay
+        inquiry, event_names = self._inquiry, self._settings.event_names
+        delay = self._settings.span(None).delay
         sample = self._new_sample()
         proof = ProofDay(sample, lambda: to_milliseconds(inquiry.present - delay))
         reply = inquiry.ask(days, proof.take, where=self._where, event_names=event_names)
@@ -282,7 +275,7 @@ class Checker:
         busiest = DayRange(*[others.days.most_common(1)[0][0]] * 2)
         if busiest.first == day.days.first:
             return None
-        return self._ask_day(busiest, settings.event_names)
+        return self._ask_day(busiest)
 
     def _empty_project(self) -> Iterator[Finding]:
         where = f"from {self._month} in region {self._settings.region}"

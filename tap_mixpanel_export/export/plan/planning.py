@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from tap_mixpanel_export.config.run import make_run
 from tap_mixpanel_export.records.form import RecordForm
 from tap_mixpanel_export.records.spool import Spool
@@ -126,9 +124,8 @@ def make_plan(
 
 def imagined_run(settings: ExportSettings, bookmark: Bookmark | None, quota: Quota) -> ExportRun:
     """A run that can say what it would do, and is not to be entered."""
-    # It leaves no folder behind.
-    settings = msgspec.structs.replace(settings, report_dir=None)
-    return make_run(settings, settings.span(bookmark), RecordForm(None, Spool), quota)
+    span = settings.span(bookmark)
+    return make_run(settings, span, RecordForm(None, Spool), quota, is_told=False)
 
 
 def _window(planned: PlannedWindow) -> dict[str, Any]:
