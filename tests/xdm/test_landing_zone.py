@@ -25,7 +25,7 @@ from readme import read
 
 from tap_mixpanel_export.sandbox import Sandbox
 from tap_mixpanel_export.xdm.mapping.binding import load_mapping, with_required_lines
-from tap_mixpanel_export.xdm.mapping.output import output_schema
+from tap_mixpanel_export.xdm.mapping.output_schema import output_schema
 
 pytestmark = [
     pytest.mark.warehouses,

@@ -224,12 +224,12 @@ def infer(  # noqa: PLR0913 - one parameter per option
         entries = (column_entry(p.source, p.field.type) for p in proposals)
         _echo_json([entry for entry in entries if entry is not None])
     elif as_json:
-        _echo_json({"events": count, "properties": list(map(_told, proposals))})
+        _echo_json({"events": count, "properties": list(map(_document, proposals))})
     else:
         _show(count, proposals)
 
 
-def _told(proposal: Proposal) -> JsonObject:
+def _document(proposal: Proposal) -> JsonObject:
     return {
         "source": source_text(proposal.source),
         "destination": ".".join(proposal.destination),

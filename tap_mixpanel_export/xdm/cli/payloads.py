@@ -5,6 +5,7 @@ They go to the registry's `/tenant/fieldgroups`, `/tenant/schemas` and `/tenant/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.schema.experience_event import BASE_FIELDS, CLASS_ID
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
     from tap_mixpanel_export.xdm.schema.field_group import FieldGroup
-
-_OBJECT = {"type": "object", "meta:xdmType": "object"}
 
 
 def field_payload(field: XdmField) -> JsonObject:
@@ -40,17 +39,17 @@ def field_payload(field: XdmField) -> JsonObject:
 def field_group_payload(group: FieldGroup) -> JsonObject:
     """Return the payload that creates a field group, with the tenant's name in place."""
     own = {n: child for n, child in group.root.properties.items() if n not in BASE_FIELDS}
-    custom: JsonObject = {**_OBJECT, "properties": {n: field_payload(c) for n, c in own.items()}}
-    required = sorted(group.root.required & own.keys())
-    if required:
-        custom["required"] = required
+    required = group.root.required & own.keys()
+    custom = field_payload(replace(group.root, properties=own, required=required))
     return {
         "title": group.document.get("title", "Mixpanel events"),
         "description": group.document.get("description", "Properties of Mixpanel events."),
         "type": "object",
         "meta:intendedToExtend": [CLASS_ID],
         "definitions": {"customFields": custom},
-        "allOf": [{"$ref": "#/definitions/customFields", **_OBJECT}],
+        "allOf": [
+            {"$ref": "#/definitions/customFields", "type": "object", "meta:xdmType": "object"}
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from tap_mixpanel_export.errors import printable
 from tap_mixpanel_export.xdm.mapper.plan import RecordPlan
 from tap_mixpanel_export.xdm.mapping.mapping_set import SourceType
-from tap_mixpanel_export.xdm.mapping.output import output_schema
+from tap_mixpanel_export.xdm.mapping.output_schema import output_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ from tap_mixpanel_export.xdm.mapping.binding import (
     with_required_lines,
 )
 from tap_mixpanel_export.xdm.mapping.columns import PROPERTY_KEY
-from tap_mixpanel_export.xdm.mapping.output import output_schema
+from tap_mixpanel_export.xdm.mapping.output_schema import output_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

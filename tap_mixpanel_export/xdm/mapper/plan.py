@@ -54,7 +54,7 @@ class _Step:
     """Where a source's value goes.
 
     Attributes:
-        box: Index of the object that it goes into.
+        target: Index of the object that it goes into.
         key: Its name there.
         exact: A value of exactly this type needs no conversion if it is within bounds.
         least: Lower bound of an integer.
@@ -64,7 +64,7 @@ class _Step:
         path: Where the source is in `properties`; empty if it can only be a column.
     """
 
-    box: int
+    target: int
     key: str
     exact: type | None
     least: int | None
@@ -74,13 +74,13 @@ class _Step:
     path: Path
 
     @classmethod
-    def of(cls, box: int, bound: BoundLine) -> _Step:
+    def of(cls, target: int, bound: BoundLine) -> _Step:
         field = bound.field
         exact = None if field.is_narrowed else _EXACT_TYPES.get(field.type)
         is_integer = field.type in INTEGER_BOUNDS
         least, greatest = integer_bounds(field) if is_integer else (None, None)
         return cls(
-            box,
+            target,
             bound.destination[-1],
             exact,
             least,
@@ -107,7 +107,7 @@ class RecordPlan:
         self._root = mapping.field_group.root
         self._required = sorted(self._root.required)
         self._requires_inside = requires_inside(self._root)
-        self._boxes: list[Path] = [()]
+        self._objects: list[Path] = [()]
         self._columns = frozenset(columns)
         names: list[str] = [PROPERTIES]
         self._column_steps: list[tuple[int, _Step]] = []
@@ -115,12 +115,12 @@ class RecordPlan:
         self._expression_steps: list[tuple[Expression, _Step]] = []
         self._statics: list[tuple[int, str, object]] = []
         for bound in mapping.lines:
-            box = self._box(bound.destination[:-1])
-            step = _Step.of(box, bound)
+            target = self._target(bound.destination[:-1])
+            step = _Step.of(target, bound)
             if bound.expression is not None:
                 self._expression_steps.append((bound.expression, step))
             elif bound.line.source_type is SourceType.STATIC:
-                self._statics.append((box, step.key, bound.static))
+                self._statics.append((target, step.key, bound.static))
             else:
                 column = _column_of(bound, self._columns)
                 if column is None:
@@ -131,9 +131,9 @@ class RecordPlan:
                     self._column_steps.append((names.index(column), step))
         # The deepest first: an object that stays empty is left out of the one around it.
         self._nesting = [
-            (index, self._boxes.index(path[:-1]), path[-1])
+            (index, self._objects.index(path[:-1]), path[-1])
             for index, path in sorted(
-                enumerate(self._boxes), key=lambda item: len(item[1]), reverse=True
+                enumerate(self._objects), key=lambda item: len(item[1]), reverse=True
             )
             if path
         ]
@@ -144,11 +144,11 @@ class RecordPlan:
         self._tops = {name: index for index, name in enumerate(tops)}
         self._read_properties = members_reader(tops, set(tops))
 
-    def _box(self, path: Path) -> int:
+    def _target(self, path: Path) -> int:
         for length in range(1, len(path) + 1):
-            if path[:length] not in self._boxes:
-                self._boxes.append(path[:length])
-        return self._boxes.index(path)
+            if path[:length] not in self._objects:
+                self._objects.append(path[:length])
+        return self._objects.index(path)
 
     def map(self, record: bytes | msgspec.Raw) -> tuple[dict[str, Any], Rejection | None]:
         """Map the JSON text of one record.
@@ -165,7 +165,7 @@ class RecordPlan:
         return mapped, None if missing is None else Rejection(MISSING_FIELD, missing)
 
     def _mapped(self, record: bytes | msgspec.Raw) -> dict[str, Any]:
-        boxes: list[dict[str, Any]] = [{} for _ in self._boxes]
+        objects: list[dict[str, Any]] = [{} for _ in self._objects]
         values = self._read_record(record)
         absent = self._property_steps.copy()
         for index, step in self._column_steps:
@@ -178,24 +178,24 @@ class RecordPlan:
                 if type(value) is step.exact and (
                     least is None or least <= value <= step.greatest  # type: ignore[operator]
                 ):
-                    boxes[step.box][step.key] = value
+                    objects[step.target][step.key] = value
                 else:
                     text = partial(_member_text, record, self._names[index])
-                    self._fill(boxes, step, value, text)
+                    self._fill(objects, step, value, text)
         if absent and values[0] is not None:
-            self._from_properties(boxes, absent, values[0])
+            self._from_properties(objects, absent, values[0])
         if self._expression_steps:
-            self._compute(boxes, record)
-        return self._assembled(boxes)
+            self._compute(objects, record)
+        return self._assembled(objects)
 
-    def _assembled(self, boxes: list[dict[str, Any]]) -> dict[str, Any]:
+    def _assembled(self, objects: list[dict[str, Any]]) -> dict[str, Any]:
         """Put the objects into each other, those without a member left out."""
-        for box, key, value in self._statics:
-            boxes[box][key] = value
+        for target, key, value in self._statics:
+            objects[target][key] = value
         for index, parent, key in self._nesting:
-            if boxes[index]:
-                boxes[parent][key] = boxes[index]
-        return boxes[0]
+            if objects[index]:
+                objects[parent][key] = objects[index]
+        return objects[0]
 
     def _missing(self, mapped: dict[str, Any]) -> str | None:
         if self._requires_inside:
@@ -205,23 +205,20 @@ class RecordPlan:
                 return name
         return None
 
-    def _fill(self, boxes: list[dict[str, Any]], step: _Step, value: Any, text: JsonText) -> None:
+    def _fill(self, objects: list[dict[str, Any]], step: _Step, value: Any, text: JsonText) -> None:
         try:
             converted = pruned(step.convert(value, text))
         except ConversionError:
             self._unconverted[step.destination] += 1
             return
         if converted is not None:
-            boxes[step.box][step.key] = converted
+            objects[step.target][step.key] = converted
 
     def _from_properties(
-        self, boxes: list[dict[str, Any]], steps: list[_Step], properties: msgspec.Raw
+        self, objects: list[dict[str, Any]], steps: list[_Step], properties: msgspec.Raw
     ) -> None:
         """Fill what the record's columns do not have."""
-        text = properties_text(properties)
-        if not text.startswith(b"{"):
-            return
-        raws = self._read_properties(text)
+        raws = self._read_properties(properties_text(properties))
         for step in steps:
             raw = raws[self._tops[step.path[0]]]
             if raw is not None:
@@ -229,9 +226,9 @@ class RecordPlan:
             if raw is not None:
                 value = decode_value(raw)
                 if value is not None and value != "":
-                    self._fill(boxes, step, value, bytes(raw).decode)
+                    self._fill(objects, step, value, bytes(raw).decode)
 
-    def _compute(self, boxes: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
+    def _compute(self, objects: list[dict[str, Any]], record: bytes | msgspec.Raw) -> None:
         """Fill what expressions compute."""
         texts = decode_members(record)
         lookup = partial(_attribute, self._columns, texts, properties_texts(texts.get(PROPERTIES)))
@@ -242,7 +239,7 @@ class RecordPlan:
                 self._unconverted[step.destination] += 1
                 continue
             if value is not None and value != "":
-                self._fill(boxes, step, value, partial(json_text, value))
+                self._fill(objects, step, value, partial(json_text, value))
 
 
 def _member_text(record: bytes | msgspec.Raw, name: str) -> str:

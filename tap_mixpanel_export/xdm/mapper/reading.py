@@ -14,6 +14,7 @@ import msgspec
 
 from tap_mixpanel_export.json_text import levels_exceed, struct_type
 from tap_mixpanel_export.xdm.errors import ConversionError
+from tap_mixpanel_export.xdm.expressions.bounds import MAX_DIGITS
 from tap_mixpanel_export.xdm.surrogates import without_lone_surrogates
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ MAX_LEVELS = 100
 MAX_MESSAGE_LEVELS = 500
 """Deepest nesting of a message: what every version of Python can take apart."""
 
-# Below Python's own limit for a conversion, which other programs may have changed.
-_MAX_DIGITS = 1000
 _NESTED = b"[{"
 
 _decode_texts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -82,7 +81,8 @@ def decode_value(text: bytes | msgspec.Raw) -> Any:
 
 
 def _integer(text: str) -> int | Decimal:
-    return int(text) if len(text) <= _MAX_DIGITS else Decimal(text)
+    # Below Python's own limit for a conversion, which other programs may have changed.
+    return int(text) if len(text) <= MAX_DIGITS else Decimal(text)
 
 
 def computable(value: Any) -> Any:
@@ -105,19 +105,17 @@ def computable(value: Any) -> Any:
     return value
 
 
-def properties_text(raw: msgspec.Raw) -> bytes:
-    """Return the JSON text of `properties`, which may be an object or its JSON text."""
-    text = bytes(raw)
-    if not text.startswith(b'"'):
-        return text
-    inner = decode_value(text)
-    return inner.encode() if isinstance(inner, str) else b""
+def properties_text(raw: msgspec.Raw | None) -> bytes:
+    """Return the JSON text of `properties`, an object or its JSON text; `{}` of anything else."""
+    text = b"" if raw is None else bytes(raw)
+    if text.startswith(b'"'):
+        text = decode_value(text).encode()
+    return text if text.startswith(b"{") else b"{}"
 
 
 def properties_texts(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    """Return the JSON text of each property, of an object or of its JSON text."""
-    text = b"" if raw is None else properties_text(raw)
-    return decode_members(text) if text.startswith(b"{") else {}
+    """Return the JSON text of each property."""
+    return decode_members(properties_text(raw))
 
 
 def inside(raw: msgspec.Raw, path: Path) -> msgspec.Raw | None:

@@ -7,12 +7,13 @@ the stock stream map and the registry payloads all derive from one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.errors import ConversionError, ExpressionError, MappingError
 from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.mapping.mapping_set import MappingLine, MappingSet, SourceType
-from tap_mixpanel_export.xdm.schema.convert import convert_static
+from tap_mixpanel_export.xdm.schema.convert import converter, json_text
 from tap_mixpanel_export.xdm.schema.field_group import TENANT_PLACEHOLDER, FieldGroup, tenant_of
 
 if TYPE_CHECKING:
@@ -177,7 +178,9 @@ def _expression(line: MappingLine) -> Expression | None:
 
 
 def _static(line: MappingLine, field: XdmField) -> object:
-    return convert_static(field, line.source) if line.source_type is SourceType.STATIC else None
+    if line.source_type is not SourceType.STATIC:
+        return None
+    return converter(field)(line.source, partial(json_text, line.source))
 
 
 def _conflict(destination: tuple[str, ...], taken: dict[tuple[str, ...], int]) -> str | None:

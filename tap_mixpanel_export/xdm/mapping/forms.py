@@ -33,7 +33,7 @@ SOURCE_TYPES = {
     "text/x.schema-path": "ATTRIBUTE",
     "text/x.aep-xl": "EXPRESSION",
 }
-"""What `sourceType` says, in files and in the API's answers."""
+"""What `sourceType` says, in files and in the API's responses."""
 
 _API_WORDS = {"ATTRIBUTE": "text/x.schema-path", "EXPRESSION": "text/x.aep-xl"}
 

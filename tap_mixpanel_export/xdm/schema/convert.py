@@ -81,15 +81,6 @@ def json_text(value: object) -> str:
     return encode(value).decode()
 
 
-def convert_static(field: XdmField, value: object) -> object:
-    """Return the value of a `STATIC` line in the field's type.
-
-    Raises:
-        ConversionError: If it does not fit.
-    """
-    return converter(field)(value, lambda: json_text(value))
-
-
 def _misfit(value: object, field: XdmField) -> ConversionError:
     if isinstance(value, bool):
         kind = "a boolean"
