@@ -76,6 +76,20 @@ def test_required_fields_inside_of_objects_count_too(files):
         listen([schema_message(), record_message({**SIGN_UP, "properties": {"n": 1}})], config)
 
 
+def test_required_fields_of_objects_in_lists_count_too(files):
+    item = {"type": "object", "required": ["id"], "properties": {"id": TEXT, "n": LONG}}
+    config = config_of(
+        files,
+        [attribute("data.items", "_extconndev.items")],
+        {"items": {"type": "array", "items": item}},
+    )
+    whole = {**SIGN_UP, "properties": {"items": [{"id": "a"}, {"id": "b", "n": 1}]}}
+    assert mapped(whole, config)["_extconndev"] == {"items": [{"id": "a"}, {"id": "b", "n": 1}]}
+    bare = {**SIGN_UP, "properties": {"items": [{"id": "a"}, {"n": 1}]}}
+    with pytest.raises(MapperRunError, match=r"required field _extconndev\.items\.id"):
+        listen([schema_message(), record_message(bare)], config)
+
+
 def test_of_several_missing_fields_the_first_by_name_is_told_always(files):
     names = [f"f{number:02}" for number in range(20)]
     inner = {
