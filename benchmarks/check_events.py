@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DIGEST_BITS = 64
-_PREFIX = "TAP_MIXPANEL_EXPORT_"
 
 
 def main(output: str, path: str) -> None:
@@ -75,23 +74,9 @@ def _of_parquet(file: str, column: str) -> Iterator[str]:
 
 
 def _served(day: str) -> Iterator[str]:
-    import requests  # noqa: PLC0415 - for the service only
+    from benchmarks.asking import ask  # noqa: PLC0415 - for the service only
 
-    with requests.get(
-        os.environ[_PREFIX + "API_URL"] + "/export",
-        params={
-            "from_date": day,
-            "to_date": day,
-            "project_id": os.environ[_PREFIX + "PROJECT_ID"],
-        },
-        auth=(
-            os.environ[_PREFIX + "SERVICE_ACCOUNT_USERNAME"],
-            os.environ[_PREFIX + "SERVICE_ACCOUNT_SECRET"],
-        ),
-        stream=True,
-        timeout=60,
-    ) as response:
-        response.raise_for_status()
+    with ask(day, os.environ) as response:
         for line in response.iter_lines(chunk_size=65_536, delimiter=b"\n"):
             if line:
                 yield orjson.loads(line)["properties"]["$insert_id"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from benchmarks.measure import CACHE
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_RUNNERS = Path(__file__).resolve().parent / "peers"
 
 
 def python_of(requirement: str) -> Path:
@@ -38,3 +37,8 @@ def python_of(requirement: str) -> Path:
         )
         finished.touch()
     return python
+
+
+def peer(requirement: str, runner: str, *arguments: str) -> tuple[str, ...]:
+    """The command of a peer in its own environment; how it is called is in a file of `peers/`."""
+    return (str(python_of(requirement)), str(_RUNNERS / runner), *arguments)

@@ -10,8 +10,9 @@ import os
 import sys
 
 import orjson
-import requests
 from isal import isal_zlib
+
+from benchmarks.asking import ask
 
 _GZIP = 31
 
@@ -22,23 +23,7 @@ _READ = 8 * 1024
 
 def main(day: str) -> None:
     """Write the records of a day to stdout."""
-    prefix = "TAP_MIXPANEL_EXPORT_"
-    response = requests.get(
-        os.environ[prefix + "API_URL"] + "/export",
-        params={
-            "from_date": day,
-            "to_date": day,
-            "project_id": os.environ[prefix + "PROJECT_ID"],
-        },
-        auth=(
-            os.environ[prefix + "SERVICE_ACCOUNT_USERNAME"],
-            os.environ[prefix + "SERVICE_ACCOUNT_SECRET"],
-        ),
-        headers={"Accept-Encoding": "gzip"},
-        stream=True,
-        timeout=60,
-    )
-    response.raise_for_status()
+    response = ask(day, os.environ)
     unpacker = isal_zlib.decompressobj(_GZIP)
     write = sys.stdout.buffer.write
     rest = b""

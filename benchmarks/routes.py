@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import requests
-
-from benchmarks.environments import python_of
+from benchmarks.asking import ask
+from benchmarks.environments import peer, python_of
 from benchmarks.service import DAY
 from benchmarks.variants import HERE, own_command
 
@@ -178,11 +177,7 @@ def _target_jsonl(key: str) -> Route:
 
 
 def _tap_mixpanel(key: str) -> Route:
-    tap = (
-        str(python_of("tap-mixpanel==1.8.0")),
-        str(HERE / "peers" / "run_tap_mixpanel.py"),
-        _DAY,
-    )
+    tap = peer("tap-mixpanel==1.8.0", "run_tap_mixpanel.py", _DAY)
     return Route(
         key,
         "tap-mixpanel 1.8.0, target-jsonl 0.1.4",
@@ -203,11 +198,7 @@ def _records(key: str) -> Route:
 
 
 def _headless(key: str) -> Route:
-    command = (
-        str(python_of("mixpanel-headless==0.4.0")),
-        str(HERE / "peers" / "run_headless.py"),
-        _DAY,
-    )
+    command = peer("mixpanel-headless==0.4.0", "run_headless.py", _DAY)
     return Route(
         key,
         "mixpanel-headless 0.4.0, raw events in a file",
@@ -219,15 +210,7 @@ def _headless(key: str) -> Route:
 
 def _property_names(service: Mapping[str, str]) -> dict[str, str]:
     """Names of an event's properties, which the source makes columns of."""
-    account = (_PREFIX + "SERVICE_ACCOUNT_USERNAME", _PREFIX + "SERVICE_ACCOUNT_SECRET")
-    project = service[_PREFIX + "PROJECT_ID"]
-    response = requests.get(
-        service[_PREFIX + "API_URL"] + "/export",
-        params={"from_date": _DAY, "to_date": _DAY, "project_id": project, "limit": "1"},
-        auth=(service[account[0]], service[account[1]]),
-        timeout=60,
-    )
-    response.raise_for_status()
+    response = ask(_DAY, service, limit="1")
     return {"BENCHMARK_PROPERTY_NAMES": json.dumps(list(response.json()["properties"]))}
 
 

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, cast
 import trustme
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 _PIECE_BYTES = 256 * 1024
@@ -56,12 +54,7 @@ class TlsGate:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

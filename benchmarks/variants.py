@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.environments import python_of
+from benchmarks.environments import peer
 from benchmarks.measure import CACHE, child_environment
 from benchmarks.service import DAY
 
@@ -85,7 +85,7 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
         FLOOR: lambda: Variant(
             FLOOR,
             "F2, the floor: requests, isal, orjson",
-            (sys.executable, str(HERE / "floor.py"), DAY.isoformat()),
+            (sys.executable, "-m", "benchmarks.floor", DAY.isoformat()),
         ),
         PLAIN: lambda: _own(PLAIN, "this tap"),
         "report": lambda: _own(
@@ -104,11 +104,7 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
         HEADLESS: lambda: Variant(
             HEADLESS,
             "mixpanel-headless 0.4.0, to JSON Lines",
-            (
-                str(python_of("mixpanel-headless==0.4.0")),
-                str(HERE / "peers" / "run_headless.py"),
-                DAY.isoformat(),
-            ),
+            peer("mixpanel-headless==0.4.0", "run_headless.py", DAY.isoformat()),
         ),
         NAIVE: lambda: Variant(
             NAIVE,
@@ -124,11 +120,7 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
         TAP_MIXPANEL: lambda: Variant(
             TAP_MIXPANEL,
             "tap-mixpanel 1.8.0",
-            (
-                str(python_of("tap-mixpanel==1.8.0")),
-                str(HERE / "peers" / "run_tap_mixpanel.py"),
-                DAY.isoformat(),
-            ),
+            peer("tap-mixpanel==1.8.0", "run_tap_mixpanel.py", DAY.isoformat()),
             share=0.25,
         ),
     }

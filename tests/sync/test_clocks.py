@@ -8,19 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from event_truth import event_id
 from harness import DAY, UTC, run_tap
-from late_arrivals import HOUR, MARGIN, NOW, START, late, run, stamped
+from late_arrivals import HOUR, MARGIN, NOW, late, run
 
 from tap_mixpanel_export import errors
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 from tap_mixpanel_export.sandbox.behaviour import Behaviour
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def sandbox():
-    with Sandbox(stamped(START, 14), clock=SandboxClock.fixed(NOW)) as sandbox:
-        yield sandbox
 
 
 def lost(sandbox, runs):

@@ -12,7 +12,7 @@ from event_truth import event_id
 from harness import DAY
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from late_arrivals import HOUR, MARGIN, NOW, START, first_runs, late, names, run, stamped
+from late_arrivals import HOUR, MARGIN, NOW, first_runs, late, names, run, stamped
 
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.sandbox.behaviour import STAMP_MODES, Behaviour
@@ -20,12 +20,6 @@ from tap_mixpanel_export.sandbox.where_modes import WHERE_MODES
 from tap_mixpanel_export.sync.filter_proof import EventDigest, judge
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def sandbox():
-    with Sandbox(stamped(START, 14), clock=SandboxClock.fixed(NOW)) as sandbox:
-        yield sandbox
 
 
 def hourly(sandbox, runs, state, *, each=lambda _number: None, **settings):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from harness import DAY, UTC, facts, truth, upsert
-from late_arrivals import HOUR, MARGIN, NOW, START, first_runs, late, names, run, stamped
+from late_arrivals import HOUR, MARGIN, NOW, START, first_runs, late, names, run
 
 from tap_mixpanel_export import errors
 from tap_mixpanel_export.sandbox import (
@@ -39,17 +39,6 @@ def stamps_between(sandbox, bound_ms, until):
     return sum(
         bound_ms < round(stamp.timestamp() * 1000) and stamp <= until for stamp in stamps if stamp
     )
-
-
-@pytest.fixture
-def clock():
-    return SandboxClock.fixed(NOW)
-
-
-@pytest.fixture
-def sandbox(clock):
-    with Sandbox(stamped(START, 14), clock=clock) as sandbox:
-        yield sandbox
 
 
 @pytest.mark.slow

@@ -10,19 +10,13 @@ import pytest
 from event_lines import event_of_line
 from event_truth import event_id
 from harness import DAY, facts
-from late_arrivals import HOUR, NOW, START, first_runs, run, stamped
+from late_arrivals import HOUR, START, first_runs, run
 from promises import assert_small
 
-from tap_mixpanel_export.sandbox import Behaviour, Event, Sandbox, SandboxClock
+from tap_mixpanel_export.sandbox import Behaviour, Event, Sandbox
 
 MINUTE = timedelta(minutes=1)
 HALF = Behaviour(where="half")
-
-
-@pytest.fixture
-def sandbox():
-    with Sandbox(stamped(START, 14), clock=SandboxClock.fixed(NOW)) as sandbox:
-        yield sandbox
 
 
 def event(at, processed, name, *, is_given):

@@ -6,22 +6,10 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from harness import DAY, UTC, run_command, truth
-from late_arrivals import MARGIN, NOW, START, late, names, run, stamped
+from late_arrivals import MARGIN, NOW, late, names, run
 
 from tap_mixpanel_export import errors
-from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
-
-
-@pytest.fixture
-def clock():
-    return SandboxClock.fixed(NOW)
-
-
-@pytest.fixture
-def sandbox(clock):
-    with Sandbox(stamped(START, 14), clock=clock) as sandbox:
-        yield sandbox
-
+from tap_mixpanel_export.sandbox import Event
 
 STATES = {
     "with Z": {
