@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from hypothesis import strategies as st
+
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 SECOND = 1.25  # with the margin against jitter
 HOUR = 3610.0  # with the margin against drift
 START = 1_800_000_000.0
+
+# Of callers who ask at once, within a second, within a minute or two, and after the hour.
+PAUSES = st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.4, 0.9, 1.2, 5.0, 130.0, 3700.0])
 
 
 def machine_at(now: datetime | Callable[[], datetime]) -> Any:

@@ -27,14 +27,14 @@ from fake_time import machine_at
 
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.errors import ExportError
-from tap_mixpanel_export.sandbox import Event
+from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
 from tap_mixpanel_export.tap import TapMixpanelExport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
+    from tap_mixpanel_export.sandbox import Fault
 
 UTC = timezone.utc
 DAY = timedelta(days=1)
@@ -135,6 +135,23 @@ def run_tap(
     # Sockets and files that were left open are reported now, in this test, and fail it.
     gc.collect()
     return Run(stdout.written(), error, time_.waits)
+
+
+@contextmanager
+def sandboxes(events: Iterable[Event], now: SandboxClock | datetime) -> Iterator[Any]:
+    """What starts sandboxes with the faults that it is given; all are stopped in the end.
+
+    Args:
+        events: Of each, if it is given no others.
+        now: The clock of all, or when those of each stand still.
+    """
+    with ExitStack() as running:
+
+        def start(*faults: Fault, events: Iterable[Event] = events, **others: Any) -> Sandbox:
+            clock = SandboxClock.fixed(now) if isinstance(now, datetime) else now
+            return running.enter_context(Sandbox(events, clock=clock, faults=faults, **others))
+
+        yield start
 
 
 def waits_of(clock: SandboxClock) -> Any:

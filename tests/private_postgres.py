@@ -103,6 +103,19 @@ def private_postgres() -> Iterator[Postgres]:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
+@contextmanager
+def postgres_elsewhere() -> Iterator[Postgres | None]:
+    """A server that is not in UTC, as most are not; None where PostgreSQL is not installed."""
+    if postgres_programs() is None:
+        yield None
+        return
+    with private_postgres() as running:
+        # What depends on the zone shows in such a one only.
+        running.query("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
+        running.query("SELECT pg_reload_conf()")
+        yield running
+
+
 def _user_for_the_server() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root: then its own user runs it, or else nobody."""
     if os.geteuid() != 0:

@@ -14,7 +14,7 @@ import pytest
 from event_truth import event_id
 from meltano_project import BIN, ROOT, environment
 from one_environment import make_environment
-from private_postgres import postgres_programs, private_postgres
+from private_postgres import postgres_elsewhere
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
@@ -252,13 +252,7 @@ class PostgresDatabase:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres | None]:
-    if postgres_programs() is None:
-        yield None
-        return
-    with private_postgres() as running:
-        # Most servers are not in UTC.
-        running.query("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
-        running.query("SELECT pg_reload_conf()")
+    with postgres_elsewhere() as running:
         yield running
 
 

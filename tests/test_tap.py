@@ -364,15 +364,16 @@ def test_a_state_that_cannot_be_understood_ends_the_run(command, file):
     assert "state: replication_key_value of the stream events is not a date-time" in err
 
 
+def of_a_project_secret(sandbox, **settings):
+    secret = sandbox.credentials.project_secret
+    return {"api_url": sandbox.api_url, "project_secret": secret, **settings}
+
+
 def test_a_refusal_of_the_service_is_one_message(command, file):
     with Sandbox(
         [Event.at(NOW)], clock=SandboxClock.fixed(NOW), faults=[Fault("status", status=402)]
     ) as sandbox:
-        config = {
-            "api_url": sandbox.api_url,
-            "project_secret": sandbox.credentials.project_secret,
-            "start_date": "2026-11-20",
-        }
+        config = of_a_project_secret(sandbox, start_date="2026-11-20")
         code, _, err = command("--config", file("config.json", config))
     assert code == 1
     assert "does not include the raw export API (402)" in err
@@ -382,11 +383,7 @@ def test_a_refusal_of_the_service_is_one_message(command, file):
 @pytest.mark.slow
 def test_a_run_with_a_project_secret_warns_once_with_the_dates(command, file):
     with Sandbox([Event.at(NOW)], clock=SandboxClock.fixed(NOW)) as sandbox:
-        config = {
-            "api_url": sandbox.api_url,
-            "project_secret": sandbox.credentials.project_secret,
-            "start_date": "2026-11-19",
-        }
+        config = of_a_project_secret(sandbox, start_date="2026-11-19")
         code, out, err = command("--config", file("config.json", config))
         assert code == 0
         assert out.count('"RECORD"') == 0

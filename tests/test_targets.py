@@ -19,7 +19,7 @@ import yaml
 from event_truth import Row, instant_of, parse
 from loaded_week import NOON, START, late_event, truth_of
 from meltano_project import MeltanoProject, environment
-from private_postgres import postgres_programs, private_postgres
+from private_postgres import postgres_elsewhere
 from readme import read
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
@@ -75,13 +75,7 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres | None]:
-    if postgres_programs() is None:
-        yield None
-        return
-    with private_postgres() as running:
-        # Most servers are not in UTC, and what depends on that shows in such a one only.
-        running.query("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
-        running.query("SELECT pg_reload_conf()")
+    with postgres_elsewhere() as running:
         yield running
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fake_time import (
     HOUR,
+    PAUSES,
     SECOND,
     START,
     FakeTime,
@@ -32,11 +33,7 @@ def time():
     return FakeTime()
 
 
-pauses = st.lists(
-    st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.4, 0.9, 1.2, 5.0, 130.0, 3700.0]),
-    min_size=1,
-    max_size=80,
-)
+pauses = st.lists(PAUSES, min_size=1, max_size=80)
 
 
 @settings(max_examples=40, deadline=None)

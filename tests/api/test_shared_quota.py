@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import processes
 import pytest
-from fake_time import HOUR, START, FakeTime, assert_never_more_than, send_times
+from fake_time import HOUR, PAUSES, START, FakeTime, assert_never_more_than, send_times
 from five_days import five_days, run
 from harness import truth
 from hypothesis import given, settings
@@ -45,11 +45,7 @@ def on(url, time, **arguments):
     return quota
 
 
-pauses = st.lists(
-    st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.4, 0.9, 1.2, 5.0, 130.0, 3700.0]),
-    min_size=1,
-    max_size=60,
-)
+pauses = st.lists(PAUSES, min_size=1, max_size=60)
 
 
 @settings(max_examples=30, deadline=None)

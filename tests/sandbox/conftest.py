@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from faulty_sandboxes import EVENTS
+from harness import sandboxes
 
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 
@@ -69,18 +70,9 @@ def lines_of_fixture() -> Callable[[bytes], list[bytes]]:
 
 @pytest.fixture
 def faulty(clock):
-    """Return a running sandbox with the faults given; all are stopped in the end."""
-    running = []
-
-    def start(*faults, events=EVENTS):
-        sandbox = Sandbox(events, clock=clock, faults=faults)
-        sandbox.start()
-        running.append(sandbox)
-        return sandbox
-
-    yield start
-    for sandbox in running:
-        sandbox.stop()
+    """Starts sandboxes with the faults given, and stops them in the end."""
+    with sandboxes(EVENTS, clock) as start:
+        yield start
 
 
 @pytest.fixture
