@@ -17,7 +17,7 @@ from tap_mixpanel_export.api.quota_file import QuotaFileError
 from tap_mixpanel_export.private_files import make_private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
 # A process that is killed leaves its temporary file.
@@ -55,35 +55,10 @@ def open_store(url: str | None, folder: str) -> ObjectStore:
         QuotaFileError: It cannot be used.
     """
     if url is None:
-        return _MemoryStore()
+        return _RemoteStore(f"memory://{uuid4().hex}", folder)
     if "://" not in url or url.startswith("file://"):
         return _LocalStore(Path(url.removeprefix("file://")).expanduser() / folder)
     return _RemoteStore(url, folder)
-
-
-class _MemoryStore:
-    """Objects of this process only."""
-
-    def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
-        self._lock = threading.Lock()
-
-    def names(self) -> list[str]:
-        return list(self._objects)
-
-    def read(self, name: str) -> dict[str, Any]:
-        return _decoded(self._objects.get(name, b""))
-
-    def create(self, name: str, content: dict[str, Any]) -> bool:
-        with self._lock:
-            encoded = _encoded(content)
-            return self._objects.setdefault(name, encoded) is encoded
-
-    def write(self, name: str, content: dict[str, Any]) -> None:
-        self._objects[name] = _encoded(content)
-
-    def remove(self, name: str) -> None:
-        self._objects.pop(name, None)
 
 
 class _LocalStore:
@@ -253,6 +228,12 @@ class _RemoteStore:
             f"quota_file: {self._shown} cannot be used ({cause}): check the address, that it "
             "exists, and the store's own credentials"
         )
+
+
+def numbers_of(names: Iterable[str], prefix: str) -> list[int]:
+    """The numbers, ascending, of the objects whose names are a prefix and a number."""
+    digits = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    return sorted(int(number) for number in digits if number.isdecimal())
 
 
 def _encoded(content: dict[str, Any]) -> bytes:

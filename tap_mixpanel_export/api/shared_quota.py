@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_mixpanel_export.api.lease import Leases
+from tap_mixpanel_export.api.object_store import numbers_of
 from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, Quota, Turn, wait
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.api.object_store import ObjectStore
 
 _CLAIM, _PAUSE = "claim-", "pause-"
-_DIGITS = 12
+_DIGITS = {_CLAIM: 12, _PAUSE: 15}
 
 # More than any run counts: its own limit may be lower than that of the others.
 _KEPT_CLAIMS = 80
@@ -106,7 +107,7 @@ class SharedQuota(Quota):
     def penalize(self, seconds: float) -> None:
         """Let no query through for a while; see `Quota`."""
         until = self._now() + min(seconds, self._hour)
-        self._store.create(f"{_PAUSE}{max(0, round(until * 1000)):0{_DIGITS + 3}}", {})
+        self._store.create(_name(_PAUSE, max(0, round(until * 1000))), {})
 
     def seconds_until_free(self) -> float:
         """How long a query would have to wait now, in seconds; 0 if not at all."""
@@ -121,7 +122,7 @@ class SharedQuota(Quota):
             names = self._store.names()
             now = self._now()
             self._next_free(names, now)
-            numbers = _numbers(names)
+            numbers = numbers_of(names, _CLAIM)
             # Claims are in the order of time, and each one's is to be read: not all are.
             old = bisect_right(numbers, now - self._hour, key=lambda number: self._at(number, now))
             return max(0, self.max_per_hour - (len(numbers) - old))
@@ -152,12 +153,12 @@ class SharedQuota(Quota):
             free_at, cause = self._next_free(names, now)
             if free_at > now:
                 return Turn(now, free_at, cause)
-            numbers = _numbers(names)
+            numbers = numbers_of(names, _CLAIM)
             number = numbers[-1] + 1 if numbers else 1
             claim = _Claim(now, max(self._durations, default=0.0))
             soon = now + random.uniform(0, _COLLISION_SECONDS)  # noqa: S311 - spreads the runs
             looked = time.monotonic()
-            is_ours = self._store.create(_name(number), claim._asdict())
+            is_ours = self._store.create(_name(_CLAIM, number), claim._asdict())
             self._durations.append(time.monotonic() - looked)
             if not is_ours:
                 return Turn(now, soon, "another run's query")
@@ -172,7 +173,7 @@ class SharedQuota(Quota):
 
     def _next_free(self, names: Sequence[str], now: float) -> tuple[float, str]:
         """When there is room, and what for there is none until then."""
-        numbers = _numbers(names)
+        numbers = numbers_of(names, _CLAIM)
         here = self._clock()
         for number in numbers:
             # A clock that was set back must not make them younger than just now.
@@ -187,7 +188,7 @@ class SharedQuota(Quota):
             times.append((at + claim.late + second.window, second.name))
         if len(numbers) >= hour.count:
             times.append((self._at(numbers[-hour.count], now) + hour.window, hour.name))
-        pauses = [until for until in _pauses(names) if until <= now + self._hour]
+        pauses = [ms / 1000 for ms in numbers_of(names, _PAUSE) if ms / 1000 <= now + self._hour]
         if pauses:
             times.append((max(pauses), PAUSE_CAUSE))
         return max(times)
@@ -202,7 +203,7 @@ class SharedQuota(Quota):
 
     def _claim(self, number: int) -> _Claim:
         if number not in self._claims:
-            content = self._store.read(_name(number))
+            content = self._store.read(_name(_CLAIM, number))
             at, late = content.get("at"), content.get("late")
             self._claims[number] = _Claim(
                 at if isinstance(at, float) else self._seen[number] + self._correction,
@@ -213,8 +214,8 @@ class SharedQuota(Quota):
     def _clean(self, names: Sequence[str], number: int, now: float) -> None:
         """Remove what counts no more. It may stay, or be gone already: nothing depends on it."""
         oldest = number - _KEPT_CLAIMS
-        old = [_name(n) for n in _numbers(names) if n < oldest]
-        old += [name for name in names if name.startswith(_PAUSE) and _until(name) < now]
+        old = [_name(_CLAIM, n) for n in numbers_of(names, _CLAIM) if n < oldest]
+        old += [_name(_PAUSE, ms) for ms in numbers_of(names, _PAUSE) if ms / 1000 < now]
         for name in old:
             with suppress(FileNotFoundError):
                 self._store.remove(name)
@@ -223,19 +224,5 @@ class SharedQuota(Quota):
             self._claims.pop(n, None)
 
 
-def _name(number: int) -> str:
-    return f"{_CLAIM}{number:0{_DIGITS}}"
-
-
-def _numbers(names: Sequence[str]) -> list[int]:
-    digits = [name.removeprefix(_CLAIM) for name in names if name.startswith(_CLAIM)]
-    return sorted(int(number) for number in digits if number.isdecimal())
-
-
-def _pauses(names: Sequence[str]) -> list[float]:
-    return [_until(name) for name in names if name.startswith(_PAUSE)]
-
-
-def _until(name: str) -> float:
-    digits = name.removeprefix(_PAUSE)
-    return int(digits) / 1000 if digits.isdecimal() else 0.0
+def _name(prefix: str, number: int) -> str:
+    return f"{prefix}{number:0{_DIGITS[prefix]}}"

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Raw
 
 from tap_mixpanel_export.json_text import NULL, plain
-from tap_mixpanel_export.records.converters import (
-    ColumnValue,
-)
+from tap_mixpanel_export.records.converters import ColumnValue
 from tap_mixpanel_export.records.event_filter import EventFilter
 from tap_mixpanel_export.records.fast import BlockMaker
 from tap_mixpanel_export.records.json_encoder import json_encoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -26,16 +26,14 @@ _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _OBJECT, _LIST = b"{["
 
 
+@dataclass(slots=True)
 class _Rule:
     """What becomes of a value: removed, replaced by its digest, or looked into."""
 
-    __slots__ = ("inside", "is_hashed", "is_met", "is_removed")
-
-    def __init__(self) -> None:
-        self.is_met = False
-        self.is_removed = False
-        self.is_hashed = False
-        self.inside: dict[str, _Rule] = {}
+    is_met: bool = False
+    is_removed: bool = False
+    is_hashed: bool = False
+    inside: dict[str, _Rule] = field(default_factory=dict)
 
 
 class Redaction:

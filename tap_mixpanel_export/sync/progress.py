@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,21 +50,15 @@ class ProgressReport:
         max_queries_per_hour: Of the run; the time left is no shorter than the quota allows.
         activity: What the run is doing.
         standing: Gives how far it is.
-        clock: Gives seconds, never fewer than before.
     """
 
     def __init__(
-        self,
-        max_queries_per_hour: int,
-        activity: Activity,
-        standing: Callable[[], Standing],
-        clock: Callable[[], float] = time.monotonic,
+        self, max_queries_per_hour: int, activity: Activity, standing: Callable[[], Standing]
     ) -> None:
         self._per_hour = max_queries_per_hour
         self._activity = activity
         self._standing = standing
-        self._clock = clock
-        self._told = clock()
+        self._told = activity.elapsed()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -93,7 +86,7 @@ class ProgressReport:
 
     def tick(self) -> None:
         """Tell how far the run is, when it is time to."""
-        now = self._clock()
+        now = self._activity.elapsed()
         interval = _LOG_INTERVAL_SECONDS if self._bar is None else _DRAW_INTERVAL_SECONDS
         if now - self._told < interval:
             return

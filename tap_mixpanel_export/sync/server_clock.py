@@ -33,7 +33,8 @@ class ServerClock:
         self._lock = threading.Lock()
         self._present: datetime | None = None
         self._latest: datetime | None = None
-        self._agrees = False
+        self.agrees = False
+        """Whether the service's clock and this machine's agree."""
         self._told = ""
         self._started = 0.0
         self._proven_ms: int | None = None
@@ -51,7 +52,7 @@ class ServerClock:
             self._started = time.monotonic()
             received = machine_now().replace(microsecond=0)
             self._latest = max(received, server_time or received)
-            self._present, self._agrees, self._told = _compare(
+            self._present, self.agrees, self._told = _compare(
                 server_time, (sent or received).replace(microsecond=0), received
             )
 
@@ -86,11 +87,6 @@ class ServerClock:
         """Whether an instant is a day or more ahead of every clock."""
         return self._latest is not None and instant - self._latest >= timedelta(days=1)
 
-    @property
-    def agrees(self) -> bool:
-        """Whether the service's clock and this machine's agree."""
-        return self._agrees
-
     def describe(self) -> str:
         """Which clock was used, for people."""
         return self._told
@@ -104,7 +100,7 @@ class ServerClock:
         Returns:
             The time; None when no clock can be trusted, and no event has told it either.
         """
-        if self._agrees:
+        if self.agrees:
             return self.first - delay
         if self._proven_ms is None:
             return None

@@ -42,7 +42,7 @@ class Run:
         self.clock = Clock()
         self.activity = Activity(self.clock, STARTED)
         self.standing = Standing(0, 0, 0, 0)
-        self.report = ProgressReport(per_hour, self.activity, lambda: self.standing, self.clock)
+        self.report = ProgressReport(per_hour, self.activity, lambda: self.standing)
 
     def begin(self, *windows: Window) -> None:
         for one in windows:
