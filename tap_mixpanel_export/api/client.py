@@ -21,9 +21,10 @@ from tap_mixpanel_export.errors import IncompleteExportError, RequestError, prin
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
-    from datetime import date, datetime
+    from datetime import datetime
 
     from tap_mixpanel_export.api.connection import Endpoint
+    from tap_mixpanel_export.timezones import DayRange
 
 # Of the transfer, unpacked at once; they become some ten times as many. What is done once for each
 # piece counts with fewer, and with more the allocator asks the kernel for fresh pages each time.
@@ -91,10 +92,9 @@ class ExportClient:
         """Close the connections."""
         self._session.close()
 
-    def export(  # noqa: PLR0913 - what is asked for, and how it is read
+    def export(
         self,
-        first: date,
-        last: date,
+        days: DayRange,
         where: str | None,
         on_response: Callable[[Transfer], None],
         limit: int | None = None,
@@ -104,8 +104,7 @@ class ExportClient:
         """Ask for some days, and read the answer; twice where it could be cut unnoticed.
 
         Args:
-            first: First day, inclusive.
-            last: Last day, inclusive.
+            days: The days.
             where: Segmentation expression.
             on_response: Called when the headers are there, whatever the status.
             limit: At most so many events, any of those days. Such a sample is read once.
@@ -121,7 +120,7 @@ class ExportClient:
             RateLimitedError: Too many queries (429).
             TransientError: Anything that can pass.
         """
-        with self._asked(first, last, where, on_response, limit) as (response, transfer):
+        with self._asked(days, where, on_response, limit) as (response, transfer):
             pieces = self._text(response, transfer, unpack=unpack)
             if transfer.has_end or limit is not None:
                 yield from pieces
@@ -135,7 +134,7 @@ class ExportClient:
             return
         digest = LineDigest().value() if transfer.has_end else lines.value()
         again = LineDigest()
-        with self._asked(first, last, where, on_response) as (response, transfer):
+        with self._asked(days, where, on_response) as (response, transfer):
             for piece in self._text(response, transfer):
                 again.add(piece)
                 yield b""
@@ -148,8 +147,7 @@ class ExportClient:
     @contextmanager
     def _asked(
         self,
-        first: date,
-        last: date,
+        days: DayRange,
         where: str | None,
         on_response: Callable[[Transfer], None],
         limit: int | None = None,
@@ -160,7 +158,7 @@ class ExportClient:
             The response of a query that is granted; its body is still to be read.
         """
         self._permit()
-        with self._send(first, last, where, limit) as response:
+        with self._send(days, where, limit) as response:
             transfer = Transfer(
                 granted=response.status_code == requests.codes.ok,
                 server_time=server_time(response.headers.get("Date")),
@@ -169,14 +167,14 @@ class ExportClient:
             )
             on_response(transfer)
             if not transfer.granted:
-                raise refusal(self._endpoint, (last - first).days + 1, where, response)
+                raise refusal(self._endpoint, days, where, response)
             yield response, transfer
 
     def _send(
-        self, first: date, last: date, where: str | None, limit: int | None
+        self, days: DayRange, where: str | None, limit: int | None
     ) -> AbstractContextManager[requests.Response]:
         endpoint = self._endpoint
-        parameters = {"from_date": first.isoformat(), "to_date": last.isoformat()}
+        parameters = {"from_date": days.first.isoformat(), "to_date": days.last.isoformat()}
         if endpoint.project_id is not None:
             parameters["project_id"] = str(endpoint.project_id)
         if endpoint.event_names:

@@ -158,20 +158,14 @@ class _PacedResponse(HTTPResponse):
         self._reader.restart()
 
 
-class _PacedHTTPConnection(HTTPConnection):
-    response_class = _PacedResponse
-
-
-class _PacedHTTPSConnection(HTTPSConnection):
-    response_class = _PacedResponse
-
-
 class _PacedHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _PacedHTTPConnection
+    class ConnectionCls(HTTPConnection):
+        response_class = _PacedResponse
 
 
 class _PacedHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _PacedHTTPSConnection
+    class ConnectionCls(HTTPSConnection):
+        response_class = _PacedResponse
 
 
 class PacedAdapter(HTTPAdapter):

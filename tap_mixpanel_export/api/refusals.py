@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from tap_mixpanel_export.api.connection import Endpoint
     from tap_mixpanel_export.errors import ExportError
+    from tap_mixpanel_export.timezones import DayRange
 
 SAFE_DAYS = 30
 """A query of so many days at most is refused for what it says, not for its width: wider ones are
@@ -63,7 +64,7 @@ _TOO_LONG = frozenset({413, 414, 431})
 
 
 def refusal(
-    endpoint: Endpoint, days: int, where: str | None, response: requests.Response
+    endpoint: Endpoint, days: DayRange, where: str | None, response: requests.Response
 ) -> ExportError:
     """What an answer that is no export (200) means: the error to raise."""
     status, headers, body = response.status_code, response.headers, _text_of(response)
@@ -93,7 +94,7 @@ def refusal(
         if is_set
     ]
     text = f"Mixpanel refused the query ({status}): {_advice(status, named)}{said}"
-    is_wide = status == HTTPStatus.BAD_REQUEST and days > SAFE_DAYS
+    is_wide = status == HTTPStatus.BAD_REQUEST and days.days > SAFE_DAYS
     return WideQueryError(text) if is_wide else RejectedQueryError(text)
 
 

@@ -128,7 +128,7 @@ class Inquiry:
         is_cut = False
         start = 0.0
         with closing(ExportClient(endpoint, self._permit)) as client:
-            answer = client.export(days.first, days.last, where, on_response, limit)
+            answer = client.export(days, where, on_response, limit)
             try:
                 with closing(answer) as pieces:
                     for block in blocks_of_lines(pieces):

@@ -259,9 +259,7 @@ class Downloader:
                 raise FilterNotTrustedError
 
         # Closed here: an error's traceback would keep the connection open with the generator.
-        export = closing(
-            self._client.export(window.first, window.last, where, on_response, unpack=False)
-        )
+        export = closing(self._client.export(window, where, on_response, unpack=False))
         with export as pieces:
             yield from _until_stopped(pieces, context.stop)
 

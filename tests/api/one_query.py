@@ -13,10 +13,12 @@ from tap_mixpanel_export.api.auth import choose_credentials
 from tap_mixpanel_export.api.client import ExportClient
 from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.sandbox import Event
+from tap_mixpanel_export.timezones import DayRange
 
 UTC = timezone.utc
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 20)
+DAYS = DayRange(FIRST, LAST)
 # Enough, and random enough, that the answer is gzipped and has many chunks.
 EVENTS = [
     Event.at(NOW - timedelta(hours=n), "Søk", insert_id=f"{n * 2654435761:032x}")
@@ -52,7 +54,7 @@ def endpoint_of(sandbox, kind="service_account", **others):
 
 def exported(endpoint, where=None, on_response=lambda _transfer: None, first=FIRST, last=LAST):
     with closing(ExportClient(endpoint)) as client:
-        return b"".join(client.export(first, last, where, on_response))
+        return b"".join(client.export(DayRange(first, last), where, on_response))
 
 
 @contextmanager

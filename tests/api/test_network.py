@@ -22,6 +22,7 @@ from tap_mixpanel_export.api.client import ExportClient
 from tap_mixpanel_export.api.connection import Endpoint
 from tap_mixpanel_export.errors import ConnectionFailedError
 from tap_mixpanel_export.sandbox import Credentials, Event, Sandbox, SandboxClock
+from tap_mixpanel_export.timezones import DayRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,5 +196,5 @@ def test_a_proxy_that_is_not_there_is_named(service, authority, monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{taken.getsockname()[1]}")
         # It may come back: the tries of a window are for this, too.
         with pytest.raises(ConnectionFailedError, match="proxy"):
-            list(client.export(NOON.date(), NOON.date(), None, lambda _: None))
+            list(client.export(DayRange(NOON.date(), NOON.date()), None, lambda _: None))
     assert service.requests == []

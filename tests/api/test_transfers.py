@@ -13,9 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from one_query import (
+    DAYS,
     EVENTS,
-    FIRST,
-    LAST,
     answering,
     endpoint_of,
     exported,
@@ -68,7 +67,7 @@ def test_an_answer_without_a_marked_end_is_taken_when_it_comes_twice(
         answering(form(first), again(second)) as url,
         closing(ExportClient(endpoint_of(start(), url=url), lambda: permits.append(1))) as client,
     ):
-        pieces = list(client.export(FIRST, LAST, None, lambda _transfer: None))
+        pieces = list(client.export(DAYS, None, lambda _transfer: None))
     assert b"".join(pieces) == first
     # Each of the two is a query of the project's quota.
     assert len(permits) == 2
@@ -199,7 +198,7 @@ def test_a_bomb_is_unpacked_with_bounded_memory(start):
     with answering(HEAD + head + body) as url:
         endpoint = endpoint_of(start(), url=url)
         with closing(ExportClient(endpoint)) as client:
-            sizes = [len(p) for p in client.export(FIRST, LAST, None, lambda _transfer: None)]
+            sizes = [len(p) for p in client.export(DAYS, None, lambda _transfer: None)]
     assert sum(sizes) == 50_000_000
     assert max(sizes) <= 2**20
 
@@ -253,7 +252,7 @@ def test_only_waiting_counts_against_the_pace(start, monkeypatch):
     sandbox = start(Fault("drip", seconds=0.01), events=EVENTS[:60])
     with closing(ExportClient(endpoint_of(sandbox, timeout=20))) as client:
         text = b""
-        for piece in client.export(FIRST, LAST, None, lambda _transfer: None):
+        for piece in client.export(DAYS, None, lambda _transfer: None):
             text += piece
             # What is done with a piece may take its time.
             clock.now += 100
