@@ -1,8 +1,8 @@
 """Libraries that the SDK imports at its start, though a tap or mapper seldom needs them.
 
 They take a fifth of a start: `joblib` is for the sinks of targets, `upath` for files of BATCH, JSON
-paths for streams of JSON, and `isoduration` and `rfc3987` for formats of JSON Schema (`duration`,
-`uri`), which no setting has.
+paths for streams of JSON, `packaging` for `--about`, and `isoduration` and `rfc3987` for formats of
+JSON Schema (`duration`, `uri`), which no setting has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 # The SDK does nothing with what it imports from these but to call it, in functions.
-_CALLED = ("joblib", "upath", "singer_sdk.helpers.jsonpath")
+_CALLED = (
+    *("joblib", "upath", "singer_sdk.helpers.jsonpath"),
+    *("packaging.specifiers", "packaging.version"),
+)
 # `jsonschema` does without them.
 _OPTIONAL = ("isoduration", "rfc3987")
 

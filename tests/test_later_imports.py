@@ -18,10 +18,11 @@ from tap_mixpanel_export.__main__ import {load}
 
 {load}()
 late = {{"joblib", "upath", "fsspec", "isoduration", "arrow", "rfc3987", "regex", "jsonpath_ng"}}
+late |= {{"packaging.version", "tap_mixpanel_export.xdm.expressions.compiler"}}
 assert "singer_sdk.target_base" in sys.modules
 assert not late & sys.modules.keys(), late & sys.modules.keys()
 
-from singer_sdk import target_base
+from singer_sdk import about, target_base
 from singer_sdk.streams import rest
 from singer_sdk.helpers._batch import StorageTarget
 
@@ -30,6 +31,7 @@ with StorageTarget(root="{root}").open("a.txt", "wb") as file:
     file.write(b"a")
 with target_base.parallel_config(n_jobs=1):
     assert target_base.Parallel()([target_base.delayed(len)("ab")]) == [2]
+assert list(about.get_supported_pythons(">=3.10,<3.12")) == ["3.10", "3.11"]
 assert list(rest.extract_jsonpath("$.a[*]", {{"a": [1, 2]}})) == [1, 2]
 
 import isoduration

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.xdm.errors import ConversionError, ExpressionError, MappingError
-from tap_mixpanel_export.xdm.expressions.compiler import compile_expression
 from tap_mixpanel_export.xdm.mapping.mapping_set import MappingLine, MappingSet, SourceType
 from tap_mixpanel_export.xdm.schema.convert import converter, json_text
 from tap_mixpanel_export.xdm.schema.field_group import TENANT_PLACEHOLDER, FieldGroup, tenant_of
@@ -173,8 +172,12 @@ def _place(line: MappingLine, destination: tuple[str, ...]) -> str:
 
 
 def _expression(line: MappingLine) -> Expression | None:
-    is_expression = line.source_type is SourceType.EXPRESSION
-    return compile_expression(str(line.source)) if is_expression else None
+    if line.source_type is not SourceType.EXPRESSION:
+        return None
+    # The language's modules are a twentieth of a start; most mappings have none of it.
+    from tap_mixpanel_export.xdm.expressions.compiler import compile_expression  # noqa: PLC0415
+
+    return compile_expression(str(line.source))
 
 
 def _static(line: MappingLine, field: XdmField) -> object:
