@@ -81,6 +81,20 @@ _EMPTY_PROJECT = {
 """What `meltano init` makes, as far as it matters."""
 
 
+# What a state may say of the stream.
+STATE_KEYS = {
+    "replication_key",
+    "replication_key_value",
+    "processed_before",
+    "exported_from",
+    "watermarks",
+    "filter_proof",
+    "certain",
+    "lookback_from",
+    "known_stamps",
+}
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block.
@@ -125,6 +139,11 @@ def _blocks_of(file: Path) -> list[Block]:
         chapter = heading.findall(_FENCE.sub("", before))[-1]
         found.append(Block(chapter, f"{file.name}:{line}", match[2], dedent(match[3])))
     return found
+
+
+def code(text: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", text)
 
 
 def prose(file: Path | None = None) -> str:
