@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from adobe_columns import ADOBE_COLUMNS
 from event_truth import Row, expected_rows, instant_of, parse
 from loaded_week import NOON, late_event
 from meltano_project import BIN, MeltanoProject, clone_of_the_project, environment
@@ -28,19 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 # The sandbox's first day. The default start is 30 days before the real today.
 START = {"TAP_MIXPANEL_EXPORT_START_DATE": "2026-11-13"}
 TAP = "tap-mixpanel-export"
-XDM_FIELDS = {
-    "distinct_id",
-    "event_name",
-    "import",
-    "insert_id",
-    "item_id",
-    "item_name",
-    "item_price",
-    "mp_api_endpoint",
-    "mp_api_timestamp_ms",
-    "mp_processing_time_ms",
-    "time",
-}
+XDM_FIELDS = set(ADOBE_COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import sys
 from datetime import datetime, timezone
 
 import pytest
+from adobe_columns import ADOBE_COLUMNS
 from meltano_project import BIN
 from singer_sdk.exceptions import ConfigValidationError
 
@@ -25,20 +26,8 @@ LONG = {
     "maximum": 9007199254740991,
 }
 TEXT = {"type": ["string", "null"]}
-# The reference's table (What the Adobe Experience Platform Mixpanel source does).
-COLUMNS = {
-    "distinct_id": TEXT,
-    "event_name": TEXT,
-    "import": {"type": ["boolean", "null"]},
-    "insert_id": TEXT,
-    "item_id": TEXT,
-    "item_name": TEXT,
-    "item_price": TEXT,
-    "mp_api_endpoint": TEXT,
-    "mp_api_timestamp_ms": LONG,
-    "mp_processing_time_ms": LONG,
-    "time": LONG,
-}
+SCHEMAS = {"String": TEXT, "Boolean": {"type": ["boolean", "null"]}, "Long": LONG}
+COLUMNS = {name: SCHEMAS[kind] for name, kind in ADOBE_COLUMNS.items()}
 SETTINGS = json_schema()["properties"]
 GOOD = {
     "service_account_username": "user",

@@ -7,6 +7,8 @@ from datetime import timezone
 from decimal import Decimal
 from hashlib import sha256
 
+from adobe_columns import ADOBE_COLUMNS
+
 from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.records.records import Record, RecordMaker
 from tap_mixpanel_export.timezones import Instants
@@ -15,19 +17,7 @@ from tap_mixpanel_export.xdm.schema.field import XdmField
 
 COLUMNS, _ = load_columns({})
 BEFORE = "$distinct_id_before_identity"
-NAMES = [
-    "distinct_id",
-    "event_name",
-    "import",
-    "insert_id",
-    "item_id",
-    "item_name",
-    "item_price",
-    "mp_api_endpoint",
-    "mp_api_timestamp_ms",
-    "mp_processing_time_ms",
-    "time",
-]
+NAMES = list(ADOBE_COLUMNS)
 
 
 class Maker(RecordMaker):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from adobe_columns import ADOBE_COLUMNS
 from xdm_samples import attribute, field_group, line, mapping_set, mapping_set_of
 
 from tap_mixpanel_export.xdm.errors import MappingError
@@ -15,26 +16,14 @@ TEXT = {"type": "string"}
 
 def test_the_built_in_mapping_gives_the_eleven_columns_typed_bounded_and_nullable():
     schema = event_schema(derive_columns(load_mapping()))
-    text, flag = ["string", "null"], ["boolean", "null"]
     columns = {
         name: column["type"]
         for name, column in schema["properties"].items()
         if name not in {"event_id", "timestamp", "properties"}
     }
     assert list(columns) == sorted(columns)
-    assert columns == {
-        "distinct_id": text,
-        "event_name": text,
-        "import": flag,
-        "insert_id": text,
-        "item_id": text,
-        "item_name": text,
-        "item_price": text,
-        "mp_api_endpoint": text,
-        "mp_api_timestamp_ms": ["integer", "null"],
-        "mp_processing_time_ms": ["integer", "null"],
-        "time": ["integer", "null"],
-    }
+    types = {"String": "string", "Boolean": "boolean", "Long": "integer"}
+    assert columns == {name: [types[kind], "null"] for name, kind in ADOBE_COLUMNS.items()}
     for name in ("mp_api_timestamp_ms", "mp_processing_time_ms", "time"):
         assert schema["properties"][name]["minimum"] == -9007199254740991
         assert schema["properties"][name]["maximum"] == 9007199254740991
