@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tap_mixpanel_export.api.quota_file import QuotaFileError
-from tap_mixpanel_export.api.waiting import LimiterStopped
+from tap_mixpanel_export.errors import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ class Leases:
             stop: Ends the wait when set.
 
         Raises:
-            LimiterStopped: When `stop` is set before the lease is free.
+            StoppedError: When `stop` is set before the lease is free.
             QuotaFileError: When the store cannot be used.
         """
         name = self._take(f"{PREFIX}{sha256(key.encode()).hexdigest()[:_KEY_CHARACTERS]}-", stop)
@@ -80,7 +80,7 @@ class Leases:
         since = time.monotonic()
         while True:
             if stop.is_set():
-                raise LimiterStopped("stopped while waiting for another run's lease")
+                raise StoppedError("stopped while waiting for another run's lease")
             names = sorted(name for name in self._store.names() if name.startswith(prefix))
             latest = (names[-1], self._store.read(names[-1])) if names else None
             if latest != seen:

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from tap_mixpanel_export.api.lease import Leases
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota_file import Ledger, QuotaFile, QuotaFileBusyError
-from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped, Quota, Turn, wait
-from tap_mixpanel_export.errors import LongPauseError
+from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, Quota, Turn, wait
+from tap_mixpanel_export.errors import LongPauseError, StoppedError
 from tap_mixpanel_export.timezones import until_text
 
 if TYPE_CHECKING:
@@ -169,6 +169,6 @@ class QueryLimiter(Quota):
                     return action(ledger, now)
             except QuotaFileBusyError:
                 if stop is not None and stop.is_set():
-                    raise LimiterStopped("stopped while waiting for the quota file") from None
+                    raise StoppedError("stopped while waiting for the quota file") from None
                 if time.monotonic() > give_up:
                     raise

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from tap_mixpanel_export.errors import StoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -41,10 +43,6 @@ _RECHECK_SECONDS = 30.0
 _STOP_POLL_SECONDS = 0.1
 
 PAUSE_CAUSE = "the pause that the service asked for (429)"
-
-
-class LimiterStopped(Exception):  # noqa: N818 - as with StopIteration, nothing went wrong
-    """The wait for the quota was ended by the caller's `stop`; no query was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +135,14 @@ class Quota(ABC):
             stop: Ends the wait when set.
 
         Raises:
-            LimiterStopped: When `stop` is set before the query is let through.
+            StoppedError: When `stop` is set before the query is let through.
         """
         stop = threading.Event() if stop is None else stop
         with self._turn(stop):
             announced = 0.0
             while True:
                 if stop.is_set():
-                    raise LimiterStopped("stopped while waiting for the project's query quota")
+                    raise StoppedError("stopped while waiting for the project's query quota")
                 now, free_at, cause = self._take(stop)
                 if free_at <= now:
                     return
@@ -188,7 +186,7 @@ class Quota(ABC):
             stop: Ends the wait for it when set.
 
         Raises:
-            LimiterStopped: When `stop` is set before the key is free.
+            StoppedError: When `stop` is set before the key is free.
         """
         return self._leases.hold(key, threading.Event() if stop is None else stop)
 
@@ -216,7 +214,7 @@ class Quota(ABC):
         try:
             while not turn.wait(_STOP_POLL_SECONDS):
                 if stop.is_set():
-                    raise LimiterStopped("stopped while waiting for the project's query quota")
+                    raise StoppedError("stopped while waiting for the project's query quota")
             yield
         finally:
             with self._queue_lock:

@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.sync.workers import Workers
 
 
-class StoppedError(Exception):
-    """The run is ending; not a failure."""
-
-
 @dataclass(slots=True)
 class FinishedWindow:
     """A verified window.

@@ -11,12 +11,13 @@ import backoff
 from tap_mixpanel_export.api.client import ExportClient
 from tap_mixpanel_export.api.incomplete import NotAnExportError
 from tap_mixpanel_export.api.rate_limit import check_pause, until
-from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, LimiterStopped
+from tap_mixpanel_export.api.waiting import PAUSE_CAUSE
 from tap_mixpanel_export.errors import (
     DiagnosticsError,
     MalformedLinesError,
     RateLimitedError,
     RejectedQueryError,
+    StoppedError,
     TransientError,
     WideQueryError,
     WindowError,
@@ -25,7 +26,7 @@ from tap_mixpanel_export.errors import (
 from tap_mixpanel_export.records.lines import blocks_of_lines
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import WindowState
-from tap_mixpanel_export.sync.context import FinishedWindow, StoppedError
+from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.late_filter import FilterNotTrustedError, Question
 from tap_mixpanel_export.sync.observed import Observed
 from tap_mixpanel_export.sync.reading import ReadingTask, read_response, text_of
@@ -90,7 +91,7 @@ class Downloader:
         activity.begin(window)
         try:
             finished = self._download(window)
-        except (StoppedError, LimiterStopped):
+        except StoppedError:
             activity.ended(WindowState.UNDER_WAY)
             raise
         except BaseException:

@@ -18,7 +18,8 @@ from tap_mixpanel_export.api.lease import Leases
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.quota_file import QuotaFileError
-from tap_mixpanel_export.api.waiting import LimiterStopped, wait
+from tap_mixpanel_export.api.waiting import wait
+from tap_mixpanel_export.errors import StoppedError
 
 
 class Quick(Leases):
@@ -82,7 +83,7 @@ def test_a_lease_that_is_renewed_is_not_taken_over(url, monkeypatch):
 
     with Quick(open_store(url, "1"), wait).hold("key", threading.Event()):
         other = Quick(open_store(url, "1"), wait_for_a_renewal)
-        with pytest.raises(LimiterStopped), other.hold("key", threading.Event()):
+        with pytest.raises(StoppedError), other.hold("key", threading.Event()):
             pytest.fail("two held it")
     assert len(looks) == 5
 
@@ -145,7 +146,7 @@ def test_every_quota_has_leases(tmp_path, kind):
         with quota.lease("key"):
             stop = threading.Event()
             stop.set()
-            with pytest.raises(LimiterStopped), quota.lease("key", stop):
+            with pytest.raises(StoppedError), quota.lease("key", stop):
                 pytest.fail("two held it")
         with quota.lease("key"):
             pass

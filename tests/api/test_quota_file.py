@@ -16,7 +16,8 @@ from fake_time import HOUR, SECOND, START, FakeTime, assert_never_more_than, lim
 from processes import start
 
 from tap_mixpanel_export.api.quota_file import QuotaFile, QuotaFileBusyError, QuotaFileError
-from tap_mixpanel_export.api.rate_limit import LimiterStopped, QueryLimiter
+from tap_mixpanel_export.api.rate_limit import QueryLimiter
+from tap_mixpanel_export.errors import StoppedError
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_killed_holder_blocks_nobody_and_leaves_no_half_change(time, quota_file,
 
         stop = threading.Event()
         stop.set()
-        with pytest.raises(LimiterStopped):
+        with pytest.raises(StoppedError):
             limiter.acquire(stop)
 
         waiting = threading.Thread(target=limiter.acquire, daemon=True)
@@ -176,7 +177,7 @@ def test_thread_that_waits_for_the_file_can_be_stopped(time, quota_file, request
         stopped = []
 
         def work():
-            with pytest.raises(LimiterStopped, match="quota file"):
+            with pytest.raises(StoppedError, match="quota file"):
                 limiter.acquire(stop)
             stopped.append(1)
 

@@ -24,8 +24,8 @@ from harness import wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_mixpanel_export.api.rate_limit import LimiterStopped, QueryLimiter, check_pause, until
-from tap_mixpanel_export.errors import LongPauseError
+from tap_mixpanel_export.api.rate_limit import QueryLimiter, check_pause, until
+from tap_mixpanel_export.errors import LongPauseError, StoppedError
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_waiting_threads_stop_and_count_nothing():
     stopped = []
 
     def work():
-        with pytest.raises(LimiterStopped):
+        with pytest.raises(StoppedError):
             limiter.acquire(stop)
         stopped.append(1)
 
@@ -318,7 +318,7 @@ def test_stop_of_one_thread_lets_the_next_through(time):
     limiter = limiter_on(time, max_per_hour=1)
     stop = threading.Event()
     stop.set()
-    with pytest.raises(LimiterStopped):
+    with pytest.raises(StoppedError):
         limiter.acquire(stop)
     limiter.acquire()
     assert time.waits == []

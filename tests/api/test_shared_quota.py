@@ -26,7 +26,7 @@ from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.quota_file import QuotaFileError
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.api.shared_quota import SharedQuota
-from tap_mixpanel_export.api.waiting import LimiterStopped
+from tap_mixpanel_export.errors import StoppedError
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_a_wait_can_be_stopped(url):
     quota.acquire()
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
-    with pytest.raises(LimiterStopped):
+    with pytest.raises(StoppedError):
         quota.acquire(stop)
 
 
