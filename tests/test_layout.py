@@ -97,6 +97,14 @@ def test_every_folder_has_its_place():
     assert folders <= {*WAY, "sandbox"}
 
 
+def test_readme_tells_the_way_of_an_event_in_the_order_of_imports():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, found, text = readme.partition("**The way of an event.** ")
+    assert found
+    named = re.findall(r"`(\w+)(?:/|\.py)`", text.partition("\n\n")[0])
+    assert named == [name for name in WAY if name != "__main__"]
+
+
 def test_no_file_imports_one_that_comes_later():
     later = [
         f"{name} imports {other}"
