@@ -10,7 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import end_to_end, loader, loaders, mapping, parts, peak_memory, speed, startup
+from benchmarks import (
+    end_to_end,
+    loader,
+    loaders,
+    mapping,
+    parts,
+    peak_memory,
+    speed,
+    startup,
+    worker_processes,
+)
 from benchmarks.measure import CACHE
 from benchmarks.plot import svg
 from benchmarks.routes import routes
@@ -22,7 +32,17 @@ if TYPE_CHECKING:
     from benchmarks.speed import Measured
 
 _HERE = Path(__file__).resolve().parent
-_SECTIONS = ("speed", "memory", "startup", "loader", "loaders", "peers", "parts", "mapping")
+_SECTIONS = (
+    "speed",
+    "workers",
+    "memory",
+    "startup",
+    "loader",
+    "loaders",
+    "peers",
+    "parts",
+    "mapping",
+)
 _SHAPES = {"wide": "Wide events (35 properties)", "adobe": "Events of the 11 mapped fields"}
 
 _EXPLANATION = """\
@@ -65,6 +85,10 @@ def _other_sections(options: argparse.Namespace) -> list[str]:
     events, runs, timeout = options.events, options.runs, options.timeout
     keys = frozenset(options.routes) or None
     sections: dict[str, tuple[str, Callable[[], list[str]]]] = {
+        "workers": (
+            "Worker processes",
+            lambda: worker_processes.section(events * 2, runs, timeout),
+        ),
         "memory": ("Memory", lambda: peak_memory.section(events * 8, timeout)),
         "startup": ("Start-up", lambda: startup.section(runs)),
         "loader": (

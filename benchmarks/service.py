@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 DAY = date(2026, 1, 10)
-"""The day of all events: one day is one window."""
+"""The day of all events, or the last one: one day is one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,13 @@ class DataSet:
         shape: `wide` (35 properties, 1130 bytes a line) or `adobe` (the 11 mapped fields).
         events: Number of events, repeats not counted.
         duplicates: Share of events that come twice.
+        days: How many days they are spread over.
     """
 
     shape: str
     events: int
     duplicates: float = 0.0
+    days: int = 1
 
     @property
     def lines(self) -> str:
@@ -60,6 +62,7 @@ class Service:
                 data.shape,
                 str(data.events),
                 str(data.duplicates),
+                str(data.days),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -92,7 +95,7 @@ class Service:
         return line
 
 
-def _serve(shape: str, events: int, duplicates: float) -> None:
+def _serve(shape: str, events: int, duplicates: float, days: int) -> None:
     from benchmarks.tls_gate import TlsGate  # noqa: PLC0415 - of the service's process only
     from tap_mixpanel_export.sandbox import Generated, Sandbox, generate  # noqa: PLC0415
 
@@ -100,7 +103,7 @@ def _serve(shape: str, events: int, duplicates: float) -> None:
         raise SystemExit(f"there is no shape {shape!r}")
     what = Generated(
         events,
-        days=1,
+        days=days,
         last_day=DAY,
         shape="wide" if shape == "wide" else "adobe",
         duplicates=duplicates,
@@ -123,4 +126,4 @@ def _serve(shape: str, events: int, duplicates: float) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    _serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

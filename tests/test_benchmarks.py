@@ -60,6 +60,15 @@ def test_one_command_prints_and_keeps_the_tables(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_backfill_is_measured_with_one_worker_and_with_more():
+    worker_processes = importlib.import_module("benchmarks.worker_processes")
+    lines = worker_processes.section(800, 1, 60.0)
+    rows = [line for line in lines if re.match(r"\| \d", line)]
+    assert [row.split()[1] for row in rows][:2] == ["1", "2"]
+    assert all("[1.00, 1.00]" in row for row in rows[:1])
+
+
+@pytest.mark.slow
 def test_whole_ways_are_compared_and_one_that_loses_events_is_told(tmp_path, monkeypatch):
     end_to_end = importlib.import_module("benchmarks.end_to_end")
     monkeypatch.setattr(end_to_end, "CACHE", tmp_path)

@@ -132,9 +132,13 @@ class Planner:
         upper = border if window.upper is None else min(window.upper, border)
         return replace(window, last=last, upper=upper)
 
-    def windows_left(self) -> int:
-        """An estimate of the windows still to be made."""
-        days = max(0, (self._last_day() - self._next_day) // DAY + 1)
+    def windows_left(self, now: datetime | None = None) -> int:
+        """An estimate of the windows still to be made.
+
+        Args:
+            now: This machine's time, to go by until the service's is known; None not to.
+        """
+        days = max(0, (self._last_day(now) - self._next_day) // DAY + 1)
         if self._backfill is not None:
             days += (self._backfill[1] - self._backfill[0]) // DAY + 1
         return len(self._lookback) + -(-days // self._width())
@@ -245,14 +249,14 @@ class Planner:
             width = min(width, int(TARGET_BYTES / size))
         return max(1, width)
 
-    def _last_day(self) -> date:
-        span = self._span
+    def _last_day(self, now: datetime | None = None) -> date:
+        span, now = self._span, self._now or now
         # Until the clock is known: one window, to learn it from. Later: up to today, because a
         # `to_date` past it is refused by the service.
-        if self._now is None:
+        if now is None:
             today = self._first_new_day() + DAY * (span.first_days - 1)
         else:
-            today = span.day(self._now)
+            today = span.day(now)
         return today if span.last_day is None else min(span.last_day, today)
 
     def _plan_backfill(self) -> tuple[date, date] | None:

@@ -274,7 +274,8 @@ class Scheduler:
     def _submit(self, pool: Downloads, window: Window) -> None:
         self._in_flight.append((window, pool.submit(window)))
         if self._context.workers is not None:
-            self._context.workers.windows_left = self.windows_left
+            left = self._planner.windows_left(server_clock.machine_now())
+            self._context.workers.windows_left = len(self._in_flight) + left
 
     def _sweeps(self, pool: Downloads) -> Iterator[FinishedWindow]:
         """Ask older days for late events, as many as are due.
