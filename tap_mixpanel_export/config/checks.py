@@ -33,7 +33,7 @@ from tap_mixpanel_export.xdm.mapping.columns import derive_columns, event_schema
 from tap_mixpanel_export.xdm.mapping.further_columns import add_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from tap_mixpanel_export.records.redaction import Redaction
     from tap_mixpanel_export.xdm.mapping.columns import Column
@@ -129,12 +129,11 @@ def check_all(
     """
     properties = schema["properties"]
     wrong = type_problems(complete(config, properties), schema)
-    right = {name: value for name, value in config.items() if name not in wrong}
-    right = complete(right, properties)
+    right = complete({n: value for n, value in config.items() if n not in wrong}, properties)
     settings, problems = check_settings(right)
-    columns = load_columns(right)[0] if settings is None else settings.event_columns
     problems = [*problems, *batch_problems(right)]
     if "stream_maps" in right:
+        columns = load_columns(right)[0] if settings is None else settings.event_columns
         names = list(event_schema(columns)["properties"]) if columns else ()
         problems += map_problems(right["stream_maps"], names)
     if right.get("faker_config") and find_spec("faker") is None:
@@ -144,8 +143,7 @@ def check_all(
     problems += folder_problems(folders)
     # That a setting is missing is no news when its value was refused.
     told = [text for text in problems if not any(re.search(rf"\b{name}\b", text) for name in wrong)]
-    problems = [*wrong.values(), *told]
-    return (None if problems else settings), problems
+    return (None if wrong or told else settings), [*wrong.values(), *told]
 
 
 def check_settings(
@@ -166,7 +164,13 @@ def check_settings(
     url = _api_url(declared, problems)
     zone = _zone(declared, problems)
     now = now or server_clock.machine_now()
-    notices = [*_notices(declared, now)]
+    notices = []
+    if declared.project_secret is not None:
+        notices.append(
+            f"{now.date()}: project_secret is deprecated by Mixpanel and retired on "
+            f"{PROJECT_SECRETS_END}; create a service account, and set service_account_username, "
+            "service_account_secret and project_id"
+        )
     times = _times(declared, zone, now, problems, notices)
     columns, of_columns = load_columns(settings)
     problems += of_columns
@@ -183,15 +187,6 @@ def check_settings(
         notices=tuple(notices),
         redaction=load_redaction(declared, columns)[0],
     ), []
-
-
-def _notices(declared: DeclaredSettings, now: datetime) -> Iterator[str]:
-    if declared.project_secret is not None:
-        yield (
-            f"{now.date()}: project_secret is deprecated by Mixpanel and retired on "
-            f"{PROJECT_SECRETS_END}; create a service account, and set service_account_username, "
-            "service_account_secret and project_id"
-        )
 
 
 def _declared(settings: Mapping[str, Any]) -> DeclaredSettings:

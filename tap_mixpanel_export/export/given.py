@@ -82,15 +82,7 @@ class GivenSettings:
 
 
 def read_settings(configs: Iterable[str]) -> GivenSettings:
-    """Read settings from files and the environment, and check them.
-
-    Args:
-        configs: Files, later ones over earlier ones, and `ENV` for the environment, which is over
-            all of them; none stands for the environment alone.
-
-    Raises:
-        ExportError: A file cannot be read, or is no JSON object.
-    """
+    """Read settings, see `merge_settings`, and check them."""
     given, reads_environment = merge_settings(configs)
     return check_given(given, reads_environment=reads_environment)
 
@@ -99,7 +91,8 @@ def merge_settings(configs: Iterable[str]) -> tuple[dict[str, Any], bool]:
     """Read settings from files and the environment.
 
     Args:
-        configs: As of `read_settings`.
+        configs: Files, later ones over earlier ones, and `ENV` for the environment, which is over
+            all of them; none stands for the environment alone.
 
     Returns:
         The settings, unchecked, and whether the environment was read.

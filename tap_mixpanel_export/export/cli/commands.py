@@ -21,7 +21,7 @@ from tap_mixpanel_export.export.plan.table import plan_text
 from tap_mixpanel_export.json_files import read_json_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from tap_mixpanel_export.export.given import GivenSettings
 
@@ -73,9 +73,11 @@ def run_check(
             if not as_json:
                 click.echo(str(finding))
 
-    say(_of_settings(given))
+    say(problem(SETTINGS, text) for text in given.problems)
+    say(note(SETTINGS, text) for text in given.notices)
     queries = 0
     if given.settings is not None:
+        say([ok(SETTINGS, "they can be used")])
         with closing(quota_of(given.settings)) as quota:
             checker = Checker(given.settings, quota, addresses)
             say(checker.run())
@@ -117,12 +119,3 @@ def plan(configs: tuple[str, ...], state: str | None, *, no_probe: bool, as_json
         planned = make_plan(settings, bookmark, quota, probed)
     click.echo(json.dumps(planned.to_dict(), indent=2) if as_json else plan_text(planned))
     return 0
-
-
-def _of_settings(given: GivenSettings) -> Iterator[Finding]:
-    for text in given.problems:
-        yield problem(SETTINGS, text)
-    for text in given.notices:
-        yield note(SETTINGS, text)
-    if given.settings is not None:
-        yield ok(SETTINGS, "they can be used")
