@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -142,6 +143,53 @@ def test_a_definition_inside_of_itself_ends_with_a_message():
         FieldGroup.of(document)
     with pytest.raises(MappingError, match="contain themselves"):
         FieldGroup.of({"definitions": {}, "allOf": [{"$ref": "#"}]})
+
+
+@pytest.mark.parametrize("times", [2, 9])
+def test_a_definition_many_times_inside_of_itself_takes_no_longer(times):
+    inner = {f"x{number}": {"$ref": "#/definitions/a"} for number in range(times)}
+    document = {
+        "definitions": {"a": {"type": "object", "properties": inner}},
+        "properties": {"_t": {"$ref": "#/definitions/a"}},
+    }
+    document["properties"]["_u"] = {"type": "odd"}
+    with pytest.raises(MappingError) as caught:
+        FieldGroup.of(document)
+    assert caught.value.problems == [
+        "field group (_t.x0): its definitions contain themselves",
+        "field group (_u): unknown type 'odd'",
+    ]
+    with pytest.raises(MappingError, match="contain themselves"):
+        FieldGroup.of({"allOf": [{"$ref": "#"}] * times})
+
+
+def test_no_field_is_nested_deeper_than_any_real_one():
+    schema = {"type": "string"}
+    for _ in range(40):
+        schema = {"type": "object", "properties": {"a": schema}}
+    with pytest.raises(MappingError, match="is nested too deeply"):
+        FieldGroup.of(schema)
+
+
+KEYWORDS = (
+    "$ref allOf definitions enum format items maximum meta:xdmType minLength pattern properties "
+    "required title type additionalProperties"
+)
+ODD_VALUES = [None, True, 5, -1.5, "x", "#", [], [1], ["a"], [{}], [["a"]], {}, {"a": 1}, {"a": {}}]
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS.split())
+def test_whatever_a_keyword_has_it_is_a_group_or_refused_in_words(keyword):
+    for kind, value in itertools.product(["string", "integer", "array", "object"], ODD_VALUES):
+        odd = {"type": kind, keyword: value}
+        for document in (
+            {"properties": {"_t": {"type": "string"}}, **odd},
+            {"properties": {"a": odd}},
+        ):
+            try:
+                FieldGroup.of(document).root.json_schema()
+            except MappingError as error:
+                assert error.problems[0].startswith("field group")  # noqa: PT017 - either is right
 
 
 def test_a_group_without_fields_is_none():

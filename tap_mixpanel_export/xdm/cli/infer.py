@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.mapping.binding import BoundMapping
     from tap_mixpanel_export.xdm.mapping.mapping_set import MappingSet
     from tap_mixpanel_export.xdm.schema.documents import JsonObject
-
-Path = tuple[str, ...]
+    from tap_mixpanel_export.xdm.schema.field import FieldPath
 
 _MAX_DEPTH = 3  # Mixpanel's own limit for nested objects.
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
@@ -75,8 +74,8 @@ class Proposal:
         types: Names of the types seen, the most frequent first.
     """
 
-    source: Path
-    destination: Path
+    source: FieldPath
+    destination: FieldPath
     field: XdmField
     has_column: bool
     share: float
@@ -89,7 +88,7 @@ def propose(mapping: BoundMapping, events: Iterable[JsonObject]) -> tuple[int, l
     Returns:
         How many events were read, and the proposals, the most frequent property first.
     """
-    seen: dict[Path, Seen] = {}
+    seen: dict[FieldPath, Seen] = {}
     count = 0
     for count, properties in enumerate(events, start=1):  # noqa: B007 - the number of events
         _look(properties, (), seen)
@@ -139,7 +138,7 @@ def extended_field_group(mapping: BoundMapping, proposals: Iterable[Proposal]) -
     return field_group_payload(replace(group, root=replace(group.root, properties=properties)))
 
 
-def _look(value: JsonObject, path: Path, seen: dict[Path, Seen]) -> None:
+def _look(value: JsonObject, path: FieldPath, seen: dict[FieldPath, Seen]) -> None:
     for name, member in value.items():
         where = (*path, name)
         if isinstance(member, dict) and member and name and len(where) < _MAX_DEPTH:
@@ -209,7 +208,7 @@ def _common(types: Counter[XdmType]) -> XdmType:
     return XdmType.STRING
 
 
-def _mapped_sources(mapping: BoundMapping) -> set[Path]:
+def _mapped_sources(mapping: BoundMapping) -> set[FieldPath]:
     paths = {bound.line.source_path for bound in mapping.lines if bound.line.source_path}
     # An expression that is a path and nothing else is one of those without a column.
     for bound in mapping.lines:
@@ -223,7 +222,7 @@ def _mapped_sources(mapping: BoundMapping) -> set[Path]:
     return {property_path(path) for path in paths} | own | plain
 
 
-def _name(path: Path, tenant: str, taken: set[Path], root: XdmField) -> Path:
+def _name(path: FieldPath, tenant: str, taken: set[FieldPath], root: XdmField) -> FieldPath:
     """Return a free name: letters, digits and underscores, a letter first (rules of XDM)."""
     name = _NOT_IN_NAMES.sub("_", "_".join(path)).strip("_").lower() or "property"
     if name[0].isdigit():

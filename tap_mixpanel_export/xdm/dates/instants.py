@@ -24,6 +24,8 @@ _ZONE_NAME = re.compile(r"[A-Za-z][\w+-]*(?:/[A-Za-z][\w+-]*)*", re.ASCII)
 # fixed offsets: in Data Prep's documentation 2019-10-17T11:55:12 PST is 19:55:12 UTC, eight hours,
 # though California had daylight time.
 _ABBREVIATIONS = {
+    "Z": 0,
+    "z": 0,
     "UT": 0,
     "UTC": 0,
     "GMT": 0,
@@ -45,16 +47,11 @@ def zone(name: str) -> tzinfo:
     Raises:
         ValueRefusedError: If there is no such zone.
     """
-    if name in {"Z", "z"}:
-        return timezone.utc
     if name in _ABBREVIATIONS:
-        hours = _ABBREVIATIONS[name]
-        return timezone(timedelta(hours=hours)) if hours else timezone.utc
+        return timezone(timedelta(hours=_ABBREVIATIONS[name]))
     offset = _OFFSET.fullmatch(name)
     if offset:
         size = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
-        if not size:
-            return timezone.utc
         if size < timedelta(days=1):
             return timezone(-size if offset[1] == "-" else size)
     elif _ZONE_NAME.fullmatch(name):

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from tap_mixpanel_export.record_layout import PROPERTIES
 from tap_mixpanel_export.xdm.errors import ConversionError, EvaluationError
 from tap_mixpanel_export.xdm.mapper.reading import (
-    Path,
     computable,
     decode_members,
     decode_value,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from tap_mixpanel_export.xdm.expressions.compiler import Expression
     from tap_mixpanel_export.xdm.mapping.binding import BoundLine, BoundMapping
     from tap_mixpanel_export.xdm.schema.convert import Converter, JsonText
+    from tap_mixpanel_export.xdm.schema.field import FieldPath
 
 # The Python type of decoded values that a field without further constraints takes as they are.
 _EXACT_TYPES: dict[XdmType, type] = {
@@ -71,7 +71,7 @@ class _Step:
     greatest: int | None
     convert: Converter
     destination: str
-    path: Path
+    path: FieldPath
 
     @classmethod
     def of(cls, target: int, bound: BoundLine) -> _Step:
@@ -107,7 +107,7 @@ class RecordPlan:
         self._root = mapping.field_group.root
         self._required = sorted(self._root.required)
         self._requires_inside = requires_inside(self._root)
-        self._objects: list[Path] = [()]
+        self._objects: list[FieldPath] = [()]
         self._columns = frozenset(columns)
         names: list[str] = [PROPERTIES]
         self._column_steps: list[tuple[int, _Step]] = []
@@ -144,7 +144,7 @@ class RecordPlan:
         self._tops = {name: index for index, name in enumerate(tops)}
         self._read_properties = members_reader(tops, set(tops))
 
-    def _target(self, path: Path) -> int:
+    def _target(self, path: FieldPath) -> int:
         for length in range(1, len(path) + 1):
             if path[:length] not in self._objects:
                 self._objects.append(path[:length])
@@ -250,7 +250,7 @@ def _attribute(
     columns: frozenset[str],
     texts: dict[str, msgspec.Raw],
     properties: dict[str, msgspec.Raw],
-    path: Path,
+    path: FieldPath,
 ) -> object:
     """Return the value of an attribute in an expression: of a column, else of a property."""
     if path == (PROPERTIES,):

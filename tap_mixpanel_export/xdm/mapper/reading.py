@@ -20,7 +20,7 @@ from tap_mixpanel_export.xdm.surrogates import without_lone_surrogates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Path = tuple[str, ...]
+    from tap_mixpanel_export.xdm.schema.field import FieldPath
 
 MAX_LEVELS = 100
 """Deepest nesting of a value that is looked into; Mixpanel's own events have three levels."""
@@ -118,7 +118,7 @@ def properties_texts(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
     return decode_members(properties_text(raw))
 
 
-def inside(raw: msgspec.Raw, path: Path) -> msgspec.Raw | None:
+def inside(raw: msgspec.Raw, path: FieldPath) -> msgspec.Raw | None:
     """Return the JSON text at a path inside of a value, None if there is nothing."""
     found: msgspec.Raw | None = raw
     for name in path:

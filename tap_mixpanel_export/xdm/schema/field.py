@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     JsonSchema = dict[str, Any]
 
 
+FieldPath = tuple[str, ...]
+"""Names that lead to a field, or to a property, each inside of the one before it."""
+
+
 class XdmType(Enum):
     """A type of XDM; the value is its name in `meta:xdmType`.
 
@@ -153,7 +157,7 @@ class XdmField:
         """Return the field of that name, None if there is none. A `MAP` has every name."""
         return self.item if self.type is XdmType.MAP else self.properties.get(name)
 
-    def at(self, path: tuple[str, ...]) -> XdmField | None:
+    def at(self, path: FieldPath) -> XdmField | None:
         """Return the field at the end of a path, None if there is none."""
         found: XdmField | None = self
         for name in path:

@@ -21,6 +21,7 @@ from tap_mixpanel_export.xdm.schema.field import (
     FORMATS,
     INTEGER_BOUNDS,
     ITEM_KEYWORDS,
+    FieldPath,
     XdmField,
     XdmType,
 )
@@ -41,8 +42,10 @@ _TYPE_NAMES = {member.value: member for member in XdmType} | {
 }
 _FORMAT_TYPES = {name: xdm_type for xdm_type, name in FORMATS.items()}
 _BUILT_IN = Path(__file__).parents[1] / "data" / "field_group.json"
-# Deeper than any real field; a definition that contains itself would never end.
+# Deeper than any real field.
 _MAX_DEPTH = 32
+
+References = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class FieldGroup:
     def of(cls, document: JsonObject) -> FieldGroup:
         """Return the field group of a JSON document; see `load`."""
         reader = _Reader(document)
-        group = reader.object_field(document, (), 0)
+        group = reader.object_field(document, (), frozenset())
         if not group.properties and not reader.problems:
             reader.problems.append("field group: it has no fields")
         if reader.problems:
@@ -101,12 +104,13 @@ class _Reader:
     def __init__(self, document: JsonObject) -> None:
         self.document = document
         self.problems: list[str] = []
+        self.is_endless = False
 
-    def problem(self, path: tuple[str, ...], text: str) -> None:
+    def problem(self, path: FieldPath, text: str) -> None:
         place = f" ({'.'.join(path)})" if path else ""
         self.problems.append(f"field group{place}: {text}")
 
-    def object_field(self, schema: JsonObject, path: tuple[str, ...], depth: int) -> XdmField:
+    def object_field(self, schema: JsonObject, path: FieldPath, within: References) -> XdmField:
         """Return the object that a schema, its definitions and its `allOf` describe together."""
         properties: dict[str, XdmField] = {}
         required: set[str] = set()
@@ -116,20 +120,16 @@ class _Reader:
             parts += [part for part in self._definitions().values() if isinstance(part, dict)]
         for part in parts:
             for name, child in self._members(part, "properties", path):
-                found = self.field(child, (*path, name), depth + 1)
+                found = self.field(child, (*path, name), within)
                 if found is not None:
                     merge_into(properties, {name: found})
             required.update(self._required(part, path))
-            for extra in part.get("allOf") or ():
-                target = self._resolved(extra, path, depth)
-                if target is None:
-                    continue
-                nested = self.object_field(target, path, depth + 1) if depth < _MAX_DEPTH else None
-                if nested is None:
-                    self.problem(path, "its definitions contain themselves")
-                    break
-                required |= nested.required
-                merge_into(properties, nested.properties)
+            for extra in self._list(part, "allOf", path):
+                target, inside = self._resolved(extra, path, within)
+                if target is not None:
+                    nested = self.object_field(target, path, inside)
+                    required |= nested.required
+                    merge_into(properties, nested.properties)
         return XdmField(
             XdmType.OBJECT,
             properties=MappingProxyType(properties),
@@ -137,26 +137,26 @@ class _Reader:
             **_texts(schema),
         )
 
-    def field(self, schema: Any, path: tuple[str, ...], depth: int) -> XdmField | None:
+    def field(self, schema: Any, path: FieldPath, within: References) -> XdmField | None:
         """Return the field that a schema describes, None if that is not known."""
-        if depth > _MAX_DEPTH:
-            self.problem(path, "its definitions contain themselves")
+        if len(path) > _MAX_DEPTH:
+            self.problem(path, "is nested too deeply")
             return None
-        schema = self._resolved(schema, path, depth)
+        schema, within = self._resolved(schema, path, within)
         if schema is None:
             return None
         xdm_type = self._type(schema, path)
         if xdm_type is None:
             return None
         if xdm_type is XdmType.OBJECT:
-            return self.object_field(schema, path, depth)
+            return self.object_field(schema, path, within)
         item = schema.get(ITEM_KEYWORDS.get(xdm_type, ""))
-        items = self.field(item, (*path, "[]"), depth + 1) if isinstance(item, dict) else None
+        items = self.field(item, (*path, "[]"), within) if isinstance(item, dict) else None
         return XdmField(
             xdm_type,
             minimum=self._number(schema, "minimum", path),
             maximum=self._number(schema, "maximum", path),
-            enum=self._enum(schema, path),
+            enum=tuple(self._list(schema, "enum", path)),
             pattern=self._pattern(schema, path),
             min_length=self._length(schema, "minLength", path),
             max_length=self._length(schema, "maxLength", path),
@@ -168,31 +168,34 @@ class _Reader:
         definitions = self.document.get("definitions")
         return definitions if isinstance(definitions, dict) else {}
 
-    def _resolved(self, schema: Any, path: tuple[str, ...], depth: int) -> JsonObject | None:
+    def _resolved(
+        self, schema: Any, path: FieldPath, within: References
+    ) -> tuple[JsonObject | None, References]:
+        """Return what a schema refers to, and the references that led there."""
         if not isinstance(schema, dict):
             self.problem(path, "is no JSON object")
-            return None
+            return None, within
         reference = schema.get("$ref")
         if reference is None:
-            return schema
-        if depth > _MAX_DEPTH:
-            self.problem(path, "its definitions contain themselves")
-            return None
-        if not isinstance(reference, str) or not reference.startswith("#"):
+            return schema, within
+        if not isinstance(reference, str) or not reference.startswith("#") or self.is_endless:
             # The class, or a data type of the registry: not in the file, so its fields are unknown.
-            return None
+            return None, within
+        if reference in within:
+            self.problem(path, "its definitions contain themselves")
+            # Each level may have it many times: to follow them all takes for ever.
+            self.is_endless = True
+            return None, within
         target: Any = self.document
         for step in reference[1:].split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
             target = target.get(name) if isinstance(target, dict) else None
         if target is None:
             self.problem(path, f"refers to {reference}, which is not in the file")
-            return None
-        return self._resolved(target, path, depth + 1)
+            return None, within
+        return self._resolved(target, path, within | {reference})
 
-    def _members(
-        self, schema: JsonObject, key: str, path: tuple[str, ...]
-    ) -> list[tuple[str, object]]:
+    def _members(self, schema: JsonObject, key: str, path: FieldPath) -> list[tuple[str, object]]:
         members = schema.get(key)
         if members is None:
             return []
@@ -201,14 +204,14 @@ class _Reader:
             return []
         return [(plain_name(name), child) for name, child in members.items()]
 
-    def _required(self, schema: JsonObject, path: tuple[str, ...]) -> set[str]:
+    def _required(self, schema: JsonObject, path: FieldPath) -> set[str]:
         names = schema.get("required", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             self.problem(path, "required is no list of names")
             return set()
         return {plain_name(name) for name in names}
 
-    def _type(self, schema: JsonObject, path: tuple[str, ...]) -> XdmType | None:
+    def _type(self, schema: JsonObject, path: FieldPath) -> XdmType | None:
         declared = schema.get("meta:xdmType")
         json_type = schema.get("type")
         if isinstance(json_type, list):
@@ -216,14 +219,14 @@ class _Reader:
         if isinstance(declared, str):
             xdm_type = _TYPE_NAMES.get(declared.lower())
             if xdm_type is XdmType.STRING:
-                return _FORMAT_TYPES.get(schema.get("format") or "", xdm_type)
+                return _string_type(schema)
         else:
             xdm_type = _plain_type(json_type, schema)
         if xdm_type is None:
             self.problem(path, f"unknown type {declared or json_type!r}")
         return xdm_type
 
-    def _number(self, schema: JsonObject, key: str, path: tuple[str, ...]) -> float | None:
+    def _number(self, schema: JsonObject, key: str, path: FieldPath) -> float | None:
         value = schema.get(key)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if value is None or (is_number and isfinite(value)):
@@ -231,21 +234,21 @@ class _Reader:
         self.problem(path, f"{key} is no number")
         return None
 
-    def _length(self, schema: JsonObject, key: str, path: tuple[str, ...]) -> int | None:
+    def _length(self, schema: JsonObject, key: str, path: FieldPath) -> int | None:
         value = self._number(schema, key, path)
         if value is None or (value == value // 1 and value >= 0):
             return None if value is None else int(value)
         self.problem(path, f"{key} is no whole number from 0 up")
         return None
 
-    def _enum(self, schema: JsonObject, path: tuple[str, ...]) -> tuple[object, ...]:
-        values = schema.get("enum") or []
+    def _list(self, schema: JsonObject, key: str, path: FieldPath) -> list[Any]:
+        values = schema.get(key) or []
         if isinstance(values, list):
-            return tuple(values)
-        self.problem(path, "enum is no list")
-        return ()
+            return values
+        self.problem(path, f"{key} is no list")
+        return []
 
-    def _pattern(self, schema: JsonObject, path: tuple[str, ...]) -> str | None:
+    def _pattern(self, schema: JsonObject, path: FieldPath) -> str | None:
         pattern = schema.get("pattern")
         if pattern is None:
             return None
@@ -276,6 +279,11 @@ def plain_name(name: str) -> str:
     return "_id" if name == "@id" else name.removeprefix("xdm:")
 
 
+def _string_type(schema: JsonObject) -> XdmType:
+    # Whatever a file has for a format.
+    return _FORMAT_TYPES.get(str(schema.get("format")), XdmType.STRING)
+
+
 def _plain_type(json_type: object, schema: JsonObject) -> XdmType | None:
     """Return the XDM type of a field that has none of its own, by its JSON Schema."""
     if json_type == "integer":
@@ -287,7 +295,7 @@ def _plain_type(json_type: object, schema: JsonObject) -> XdmType | None:
         # Without bounds nothing is lost in the widest.
         return XdmType.LONG
     if json_type == "string":
-        return _FORMAT_TYPES.get(schema.get("format") or "", XdmType.STRING)
+        return _string_type(schema)
     if json_type == "object" or (
         json_type is None and ("properties" in schema or "allOf" in schema)
     ):
