@@ -17,6 +17,7 @@ from tap_mixpanel_export.errors import (
     StateError,
     WideQueryError,
     WindowError,
+    WorkerError,
 )
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.download import Downloader
@@ -56,6 +57,7 @@ _NO_MORE_SWEEPS = (
     FilterNotTrustedError,
     LongPauseError,
     RateLimitedError,
+    WorkerError,
 )
 
 
