@@ -15,7 +15,7 @@ from fake_time import machine_at
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _MOST_WORKERS = 4
 
@@ -130,6 +130,16 @@ def s3_everywhere(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     # One that is kept would go on with the server of another test.
     S3FileSystem.clear_instance_cache()
     return s3
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Gives everything that is logged at any level, arguments and tracebacks included."""
+    # Stream maps have a level of their own.
+    for name in (None, "singer_sdk", "singer_sdk.mapper"):
+        caplog.set_level(logging.DEBUG, name)
+    caplog.handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
+    return lambda: caplog.text
 
 
 @pytest.fixture(autouse=True)

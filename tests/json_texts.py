@@ -34,6 +34,18 @@ names = strings | st.sampled_from(
 blanks = st.sampled_from(["", "", "", " ", "\t", "\r"])
 
 
+def json_values(keys, *more):
+    """Any JSON value, whose objects often have some of these keys."""
+    return st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(), *more),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(keys) | st.text(), inner, max_size=3)
+        ),
+        max_leaves=8,
+    )
+
+
 def objects_of(values, keys=names, max_size=5):
     """Texts of objects, repeated names included."""
     member = st.tuples(keys, blanks, blanks, values).map(lambda m: f"{m[0]}{m[1]}:{m[2]}{m[3]}")

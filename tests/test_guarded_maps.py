@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from harness import run_command, run_tap
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from json_texts import json_values
 from simpleeval import DEFAULT_FUNCTIONS, DEFAULT_NAMES
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.mapper import CustomStreamMap
@@ -28,16 +28,6 @@ def sandbox():
     event = Event.at(NOW - timedelta(hours=1), "Sign up", email=MARK, other={"a": [MARK]})
     with Sandbox([event], clock=SandboxClock.fixed(NOW)) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def told(caplog):
-    """Everything that is logged, tracebacks included."""
-    caplog.set_level(logging.DEBUG)
-    for name in ("singer_sdk", "singer_sdk.mapper"):
-        caplog.set_level(logging.DEBUG, name)
-    caplog.handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
-    return lambda: caplog.text
 
 
 def run(sandbox, maps, **others):
@@ -65,7 +55,7 @@ PLACES = ["distinct_id", "__filter__", "new", "alias", "flattened"]
     ("expression", "place"),
     [*((one, "new") for one in FAILING), *((next(iter(FAILING)), place) for place in PLACES)],
 )
-def test_an_expression_that_fails_is_named_without_a_value(sandbox, told, expression, place):
+def test_an_expression_that_fails_is_named_without_a_value(sandbox, logged, expression, place):
     stream, column, others = "events", place, {}
     if place == "alias":
         stream, column = "renamed", "x"
@@ -82,14 +72,14 @@ def test_an_expression_that_fails_is_named_without_a_value(sandbox, told, expres
     assert f"stream {stream}, column {column}: the expression `{expression}` failed" in text
     assert f"({FAILING[expression]})" in text
     assert got.error.__cause__ is None
-    assert "Q7x" not in text + told()
+    assert "Q7x" not in text + logged()
 
 
-def test_what_a_filter_gives_is_not_logged(sandbox, told):
+def test_what_a_filter_gives_is_not_logged(sandbox, logged):
     got = run(sandbox, {"events": {"__filter__": "properties['email']"}})
     assert len(got.records) == 1
-    assert "Filter result" in told()
-    assert "Q7x" not in told()
+    assert "Filter result" in logged()
+    assert "Q7x" not in logged()
 
 
 def test_what_json_cannot_hold_is_one_sentence(sandbox):
@@ -204,18 +194,7 @@ def test_the_names_that_expressions_have_are_the_sdks():
     assert names | set(DEFAULT_NAMES) == MAP_NAMES
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["events", "__else__", "__filter__", "a", "__source__"]) | st.text(),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=8,
-)
+JSON = json_values(["events", "__else__", "__filter__", "a", "__source__"], st.floats())
 
 
 @pytest.mark.slow

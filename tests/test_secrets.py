@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from datetime import datetime, timedelta
 
 import pytest
@@ -83,14 +82,6 @@ def sandbox():
         yield sandbox
 
 
-@pytest.fixture
-def told(caplog):
-    """Everything that is logged, tracebacks included."""
-    caplog.set_level(logging.DEBUG)
-    caplog.handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
-    return lambda: caplog.text
-
-
 def run(sandbox, state=None, **settings):
     return run_tap(
         sandbox,
@@ -106,29 +97,29 @@ def run(sandbox, state=None, **settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
-def test_runs_that_succeed_tell_nothing(sandbox, told, credentials):
+def test_runs_that_succeed_tell_nothing(sandbox, logged, credentials):
     first = run(sandbox, **credentials)
     assert first.records
     sandbox.clock.advance(timedelta(hours=1))
     sandbox.add_faults(Fault("refuse_where", times=None))
     run(sandbox, first.state(), **credentials)
-    assert_tells_nothing(told())
+    assert_tells_nothing(logged())
     # The requests themselves are told.
-    assert "/export" in told()
+    assert "/export" in logged()
 
 
 @pytest.mark.slow
-def test_runs_that_meet_faults_tell_nothing(sandbox, told):
+def test_runs_that_meet_faults_tell_nothing(sandbox, logged):
     sandbox.add_faults(*FAULTS)
     got = run(sandbox, max_window_days=1)
     assert got.error is None
-    assert_tells_nothing(told())
+    assert_tells_nothing(logged())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["another", "401 of the service"])
 @pytest.mark.parametrize("credentials", CREDENTIALS.values(), ids=CREDENTIALS)
-def test_credentials_that_are_refused_are_not_told(sandbox, told, credentials, wrong):
+def test_credentials_that_are_refused_are_not_told(sandbox, logged, credentials, wrong):
     if wrong == "another":
         given = credentials or {"service_account_secret": SECRETS.service_account_secret}
         credentials = {name: value and f"other-{MARK}" for name, value in given.items()}
@@ -136,42 +127,42 @@ def test_credentials_that_are_refused_are_not_told(sandbox, told, credentials, w
         sandbox.add_faults(Fault("status", status=401, text=f"Invalid API secret {MARK}"))
     got = run(sandbox, **credentials)
     assert got.error is not None
-    assert_tells_nothing(told(), got.error)
+    assert_tells_nothing(logged(), got.error)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 418, 429, 500])
-def test_what_the_service_says_of_an_error_is_not_passed_on(sandbox, told, status):
+def test_what_the_service_says_of_an_error_is_not_passed_on(sandbox, logged, status):
     sandbox.add_faults(Fault("status", status=status, text=f"wrong: {MARK}", times=5))
     got = run(sandbox)
-    assert_tells_nothing(told(), got.error)
+    assert_tells_nothing(logged(), got.error)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", MALFORMED, ids=range(len(MALFORMED)))
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
-def test_malformed_lines_are_not_told(sandbox, told, tmp_path, line, kept):
+def test_malformed_lines_are_not_told(sandbox, logged, tmp_path, line, kept):
     sandbox.add_faults(Fault("malformed_line", text=line, times=None))
     folder = str(tmp_path) if kept else None
     got = run(sandbox, diagnostics_dir=folder, error_threshold_percent=100)
     assert got.error is None if kept else "malformed" in str(got.error)
-    assert_tells_nothing(told(), got.error)
+    assert_tells_nothing(logged(), got.error)
 
 
-def test_split_malformed_and_cut_off_lines_are_not_told(sandbox, told):
+def test_split_malformed_and_cut_off_lines_are_not_told(sandbox, logged):
     sandbox.add_faults(Fault("terminated_early", text=f'{{"event":"{MARK}terminated early'))
     got = run(sandbox)
     assert got.error is None
-    assert_tells_nothing(told())
+    assert_tells_nothing(logged())
 
 
 @pytest.mark.slow
-def test_a_service_that_is_not_there_is_named_without_the_query(told):
+def test_a_service_that_is_not_there_is_named_without_the_query(logged):
     with Sandbox([], credentials=SECRETS) as gone:
         url = gone.api_url
     got = run(gone, api_url=url)
     assert "connection" in str(got.error)
-    assert_tells_nothing(told(), got.error)
+    assert_tells_nothing(logged(), got.error)
 
 
 @pytest.mark.slow

@@ -83,18 +83,25 @@ def read_slowly(process, opened):
     return b"".join(pieces)
 
 
-@pytest.mark.slow
-def test_a_paused_tap_loses_nothing(sandbox, tmp_path, opened):
-    config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+def paused_in_between(command_line, folder, opened):
+    """What a program writes that is paused some times, and ends well."""
     with start(
-        command("tap-mixpanel-export", "--config", config),
-        tmp_path,
+        command_line,
+        folder,
         stdout=opened.write,
         stderr=subprocess.DEVNULL,
         env={"PYTHONUNBUFFERED": "1"},
     ) as process:
-        got = Run(read_slowly(process, opened))
+        got = read_slowly(process, opened)
     assert process.returncode == 0
+    return got
+
+
+@pytest.mark.slow
+def test_a_paused_tap_loses_nothing(sandbox, tmp_path, opened):
+    config = tap_config(sandbox, tmp_path, start_date="2026-11-20")
+    run = command("tap-mixpanel-export", "--config", config)
+    got = Run(paused_in_between(run, tmp_path, opened))
     assert got.ids == truth(sandbox)
     assert len(got.ids) == EVENTS
 
@@ -124,15 +131,8 @@ def test_a_paused_mapper_loses_nothing(tmp_path, opened):
         for event_id, text in records.items()
     ]
     events.write_text("\n".join(lines) + "\n")
-    with start(
-        command("map-mixpanel-xdm", "--input", str(events)),
-        tmp_path,
-        stdout=opened.write,
-        stderr=subprocess.DEVNULL,
-        env={"PYTHONUNBUFFERED": "1"},
-    ) as process:
-        got = Run(read_slowly(process, opened))
-    assert process.returncode == 0
+    run = command("map-mixpanel-xdm", "--input", str(events))
+    got = Run(paused_in_between(run, tmp_path, opened))
     assert {record["_id"]: record["eventType"] for record in got.records} == records
 
 
@@ -144,15 +144,8 @@ def test_what_is_printed_arrives_whole_too(tmp_path, kind):
         "from tap_mixpanel_export.cli import run\n"
         "run('x', lambda: lambda _: print(*range(100_000), sep='\\n'), [])"
     )
-    with start(
-        [sys.executable, "-c", code],
-        tmp_path,
-        stdout=opened.write,
-        env={"PYTHONUNBUFFERED": "1"},
-    ) as process:
-        got = read_slowly(process, opened)
+    got = paused_in_between([sys.executable, "-c", code], tmp_path, opened)
     opened.close()
-    assert process.returncode == 0
     assert got.split() == [str(n).encode() for n in range(100_000)]
 
 

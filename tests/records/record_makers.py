@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import timezone
+from datetime import date, timezone
 from decimal import Decimal
 from hashlib import sha256
 
 from adobe_columns import ADOBE_COLUMNS
 
 from tap_mixpanel_export.config import load_columns
+from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.records import Record, RecordMaker
+from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.timezones import Instants
 from tap_mixpanel_export.xdm.mapping.columns import Column
 from tap_mixpanel_export.xdm.schema.field import XdmField
 
 COLUMNS, _ = load_columns({})
+DAY = date(2026, 11, 20)
 BEFORE = "$distinct_id_before_identity"
 NAMES = list(ADOBE_COLUMNS)
 
@@ -68,3 +71,10 @@ def contracts_event_id(name, properties):
         distinct_id = before_merge
     parts = [name, properties["time"], distinct_id, last]
     return sha256(b"|".join(plain(part) for part in parts)).hexdigest()
+
+
+def response_of(make, spool, malformed=None, **others):
+    """A response of one day, whose malformed lines fail it unless they are kept."""
+    usual = {"deduplicate": True, "done": None, "may_be_malformed": True}
+    malformed = malformed or MalformedLines(None, DAY, DAY)
+    return Response(make=make, spool=spool, malformed=malformed, **{**usual, **others})

@@ -11,13 +11,12 @@ from arrow_truth import rows_of_batches, rows_of_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_texts import names, numbers, objects_of, strings, values
+from record_makers import response_of
 
 from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.records.event_filter import Skip
-from tap_mixpanel_export.records.malformed import MalformedLines
 from tap_mixpanel_export.records.records import RecordMaker
 from tap_mixpanel_export.records.redaction import Redaction
-from tap_mixpanel_export.records.response import Response
 from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.sandbox import Sandbox, SandboxClock
 from tap_mixpanel_export.timezones import Instants
@@ -143,15 +142,7 @@ def whole(blocks, columns, encoder, spool, **arguments):
     """The records of a response, as its spool gives them, and its counts."""
     make = RecordMaker(columns, INSTANTS, encoder=encoder, **arguments)
     with spool:
-        response = Response(
-            make=make,
-            spool=spool,
-            malformed=MalformedLines(None, DAY, DAY),
-            deduplicate=True,
-            done=None,
-            may_be_malformed=True,
-        )
-        with response:
+        with response_of(make, spool) as response:
             for block in blocks:
                 response.take(block)
             # A last line in quarantine may be half of an event: there is one more.

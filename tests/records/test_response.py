@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import date, timezone
+from datetime import timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from record_makers import DAY, response_of
 
 from tap_mixpanel_export.config import load_columns
 from tap_mixpanel_export.errors import IncompleteExportError, MalformedLinesError
@@ -18,7 +19,6 @@ from tap_mixpanel_export.records.spool import Spool
 from tap_mixpanel_export.timezones import Instants
 
 COLUMNS, _ = load_columns({})
-DAY = date(2026, 11, 20)
 
 
 def line_of(number, **others):
@@ -33,17 +33,9 @@ def answered(*blocks, accept=False, done=None, deduplicate=True, event_filter=No
         Instants(timezone.utc, milliseconds=False),
         event_filter=event_filter or EventFilter(),
     )
-    malformed = MalformedLines(None, DAY, DAY)
+    how = {"deduplicate": deduplicate, "done": done, "may_be_malformed": accept}
     with Spool() as spool:
-        response = Response(
-            make=make,
-            spool=spool,
-            malformed=malformed,
-            deduplicate=deduplicate,
-            done=done,
-            may_be_malformed=accept,
-        )
-        with response:
+        with response_of(make, spool, **how) as response:
             for block in blocks:
                 response.take(block)
             response.finish()
@@ -274,14 +266,7 @@ def test_skipped_and_late_events_and_those_from_the_future_are_counted():
 def test_what_is_malformed_twice_is_kept_in_its_file(tmp_path):
     with Spool() as spool, closing(MalformedLines(tmp_path, DAY, DAY)) as malformed:
         make = RecordMaker(COLUMNS, Instants(timezone.utc, milliseconds=False))
-        with Response(
-            make=make,
-            spool=spool,
-            malformed=malformed,
-            deduplicate=True,
-            done=None,
-            may_be_malformed=True,
-        ) as answer:
+        with response_of(make, spool, malformed) as answer:
             answer.take(b"bad\n" + line_of(1) + b"\n")
             answer.finish()
     (path,) = tmp_path.iterdir()

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from harness import run_command, run_tap
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from json_texts import json_values
 
 from tap_mixpanel_export.errors import StateError
 from tap_mixpanel_export.sandbox import Event, Sandbox, SandboxClock
@@ -143,21 +143,8 @@ def test_the_command_takes_a_list_of_airbytes(sandbox, tmp_path):
     assert b"taken over from Airbyte" in done.stderr
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["bookmarks", "events", "export", "stream", "state", "stream_state", "time", "type"]
-            )
-            | st.text(),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=8,
-)
+KEYS = ["bookmarks", "events", "export", "stream", "state", "stream_state", "time", "type"]
+JSON = json_values(KEYS)
 
 
 @pytest.mark.slow
