@@ -102,7 +102,7 @@ def make_run(
         event_names=EventNames(endpoint.event_names) if endpoint.event_names else None,
         activity=activity,
         survey=None if settings.report_dir is None else _survey(settings),
-        workers=_workers(settings, form, parts),
+        workers=_workers(settings, parts),
     )
     return ExportRun(context, _report(settings, context), closes_quota=quota is None)
 
@@ -139,12 +139,11 @@ def _parts(settings: ExportSettings, form: RecordForm) -> ReaderParts:
     )
 
 
-def _workers(settings: ExportSettings, form: RecordForm, parts: ReaderParts) -> Workers | None:
+def _workers(settings: ExportSettings, parts: ReaderParts) -> Workers | None:
     """The run's worker processes, none of which is started yet; None when there can be none."""
     cores, concurrency = usable_cores(), settings.max_concurrent_queries
     most = min(cores, _MOST_WORKERS) if settings.workers is None else settings.workers
-    # Rows for Arrow are made of objects of this process.
-    if min(most, cores, concurrency) == 1 or not (form.is_text and can_start()):
+    if min(most, cores, concurrency) == 1 or not can_start():
         return None
     return Workers(parts, most, concurrency)
 

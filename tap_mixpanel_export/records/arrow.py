@@ -7,6 +7,8 @@ a call of Arrow for a block of lines costs as much as a hundred events.
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import accumulate, repeat
 from types import MappingProxyType
@@ -18,7 +20,7 @@ from tap_mixpanel_export.private_files import open_temporary
 from tap_mixpanel_export.record_layout import PROPERTIES
 from tap_mixpanel_export.records.arrow_values import INSTANT, array_maker, arrow_schema
 from tap_mixpanel_export.records.form import RecordForm
-from tap_mixpanel_export.records.spool import TemporarySpool
+from tap_mixpanel_export.records.spool import TemporarySpool, received_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,6 +73,7 @@ class ArrowEncoder:
         *,
         time_in_ms: bool = False,
     ) -> None:
+        self._arguments = columns, selected, projections, time_in_ms
         written = [c for c in columns if selected is None or c.name in selected]
         # The instants say it in Arrow's own form.
         self.writes_timestamps = False
@@ -82,6 +85,10 @@ class ArrowEncoder:
         self._makers = [
             array_maker(column.field, projections.get(column.name)) for column in written
         ]
+
+    def __reduce__(self) -> tuple[Callable[..., ArrowEncoder], tuple[Any, ...]]:
+        # For a worker process, which makes its own arrays.
+        return _encoder, self._arguments
 
     def encode_block(
         self,
@@ -239,7 +246,37 @@ def arrow_form(
         time_in_ms: Whether `time` is in milliseconds.
     """
     encoder = ArrowEncoder(columns, selected, projections, time_in_ms=time_in_ms)
-    return RecordForm(selected, lambda _: ArrowSpool(encoder), encoder)
+    return RecordForm(selected, partial(_spool, encoder), encoder)
+
+
+def _encoder(
+    columns: Sequence[Column],
+    selected: frozenset[str] | None,
+    projections: Mapping[str, Callable[[bytes], bytes]],
+    time_in_ms: bool,
+) -> ArrowEncoder:
+    return ArrowEncoder(columns, selected, projections, time_in_ms=time_in_ms)
+
+
+def _spool(encoder: ArrowEncoder, _memory_bytes: int) -> ArrowSpool:
+    return ArrowSpool(encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowContents:
+    """What another process needs to read a spool, besides its file.
+
+    Attributes:
+        dropped: A bit for each record that is left out.
+        count: Records, those included.
+    """
+
+    dropped: bytearray
+    count: int
+
+    def received(self, descriptor: int | None) -> ReceivedArrowSpool:
+        """The spool in the other process."""
+        return ReceivedArrowSpool(self, descriptor)
 
 
 class ArrowSpool(TemporarySpool):
@@ -280,12 +317,26 @@ class ArrowSpool(TemporarySpool):
         self._writer.write_batch(self._pending.batch())
         self._pending.clear()
 
+    def hand_over(self) -> tuple[ArrowContents, int]:
+        """What another process needs to read this spool, and the descriptor of its file.
+
+        Raises:
+            OutputError: The file cannot be written to its end.
+        """
+        self._finish()
+        self._file.flush()
+        return ArrowContents(self._dropped, self.count), self._file.fileno()
+
+    def _finish(self) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
     def records(self) -> Iterator[pa.RecordBatch]:
         """Read all records, in order of writing; none of the batches is empty."""
-        self._flush()
-        if self._writer is None:
+        self._finish()
+        if not self.count:
             return
-        self._writer.close()
         self._file.seek(0)
         first = 0
         options = pa.ipc.IpcReadOptions(use_threads=False)
@@ -298,3 +349,19 @@ class ArrowSpool(TemporarySpool):
                     batch = batch.filter(pa.array(kept, pa.bool_()))  # noqa: PLW2901 - the rest of it
                 if batch.num_rows:
                     yield batch
+
+
+class ReceivedArrowSpool(ArrowSpool):
+    """The spool of another process, to be read.
+
+    Args:
+        contents: What it has told.
+        descriptor: Of the file, which is closed with the spool.
+    """
+
+    def __init__(self, contents: ArrowContents, descriptor: int | None) -> None:
+        TemporarySpool.__init__(self, received_file(descriptor))
+        self._dropped, self.count = contents.dropped, contents.count
+
+    def _finish(self) -> None:
+        """It is finished."""

@@ -38,11 +38,6 @@ class RecordForm:
     encoder: Encoder | None = None
     properties_as_text: bool = False
 
-    @property
-    def is_text(self) -> bool:
-        """Whether it is JSON text: then another process may make it."""
-        return self.encoder is None
-
 
 def text_form(
     selected: frozenset[str], *, properties_as_text: bool, gzip_level: int | None = None

@@ -48,6 +48,24 @@ class WindowSpool(Protocol):
     def records(self) -> Iterator[Any]:
         """Read all records, in order of writing."""
 
+    def hand_over(self) -> tuple[Contents, int | None]:
+        """What another process needs to read them, and the descriptor of their file, if any.
+
+        Raises:
+            OutputError: The file cannot be written to its end.
+        """
+
+
+class Contents(Protocol):
+    """What is told of a spool to the process that is to read it. It is pickled."""
+
+    def received(self, descriptor: int | None) -> WindowSpool:
+        """The spool in that process.
+
+        Args:
+            descriptor: Of its file, which is closed with it.
+        """
+
 
 class Records:
     """Some records of a window.
@@ -92,6 +110,10 @@ class SpoolContents:
     dropped: bytearray
     count: int
     memory: bytes | None
+
+    def received(self, descriptor: int | None) -> ReceivedSpool:
+        """The spool in the other process."""
+        return ReceivedSpool(self, descriptor)
 
 
 class TemporarySpool:
@@ -236,16 +258,18 @@ class ReceivedSpool(Spool):
     """
 
     def __init__(self, contents: SpoolContents, descriptor: int | None) -> None:
-        TemporarySpool.__init__(
-            self,
-            io.BytesIO(contents.memory or b"")
-            if descriptor is None
-            else os.fdopen(descriptor, "rb", TEMPORARY_BUFFER_BYTES),
-        )
+        TemporarySpool.__init__(self, received_file(descriptor, contents.memory or b""))
         self._memory_bytes = self._bytes = 0
         self._gzip_level = contents.gzip_level
         self._counts, self._lengths, self._sizes = contents.blocks
         self._dropped, self.count = contents.dropped, contents.count
+
+
+def received_file(descriptor: int | None, memory: bytes = b"") -> BinaryIO:
+    """What another process has written: into a file, or into memory."""
+    if descriptor is None:
+        return io.BytesIO(memory)
+    return os.fdopen(descriptor, "rb", TEMPORARY_BUFFER_BYTES)
 
 
 def pack_member(text: bytes, level: int) -> bytes:

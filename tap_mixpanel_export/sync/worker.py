@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.sync import wire
 from tap_mixpanel_export.sync.reading import Findings, ReaderParts, read_response, text_of
@@ -21,7 +21,6 @@ from tap_mixpanel_export.termination import SIGNALS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_mixpanel_export.records.spool import Spool
     from tap_mixpanel_export.sync.reading import ReadingTask, ReadResponse
 
 
@@ -111,8 +110,7 @@ class _Reading:
         return None
 
     def _reply(self, read: ReadResponse) -> None:
-        # A run that has workers has such spools.
-        contents, descriptor = cast("Spool", read.spool).hand_over()
+        contents, descriptor = read.spool.hand_over()
         self._send(wire.RESULT, (contents, read.counts, read.observed, read.tally), descriptor)
 
     def _send(self, kind: bytes, reply: object, descriptor: int | None = None) -> None:

@@ -27,8 +27,10 @@ _OWN_VARIABLES = "TAP_MIXPANEL_EXPORT_"
 
 def can_start() -> bool:
     """Whether this system and this Python have what it takes."""
-    # A program that is frozen would start itself.
-    return hasattr(socket, "send_fds") and bool(sys.executable) and not hasattr(sys, "frozen")
+    # A program that is frozen, or a server that Python is a part of, would start itself.
+    program = os.path.basename(sys.executable or "").lower()  # noqa: PTH119 - a name is enough
+    is_python = program.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
+    return is_python and hasattr(socket, "send_fds")
 
 
 def start_process(connections: int) -> tuple[subprocess.Popen[bytes], list[socket.socket]]:

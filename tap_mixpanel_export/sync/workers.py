@@ -10,7 +10,6 @@ from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Protocol
 
 from tap_mixpanel_export.errors import StoppedError
-from tap_mixpanel_export.records.spool import ReceivedSpool
 from tap_mixpanel_export.sync import wire
 from tap_mixpanel_export.sync.reading import ReadResponse
 from tap_mixpanel_export.sync.worker_process import start_process
@@ -157,7 +156,7 @@ class WorkerConnection:
         if failure is not None:
             raise failure
         contents, counts, observed, tally = reply
-        return ReadResponse(ReceivedSpool(contents, descriptor), counts, observed, tally)
+        return ReadResponse(contents.received(descriptor), counts, observed, tally)
 
     def _exchange(
         self, task: ReadingTask, pieces: Iterator[bytes], is_gzipped: bool

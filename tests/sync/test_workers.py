@@ -8,13 +8,18 @@ import logging
 import re
 from contextlib import nullcontext
 from datetime import datetime
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fake_time import machine_at
 from five_days import NOW, WINDOWS, bookmark_at, five_days, on_day, run
-from harness import DAY, UTC, hasty, run_tap
+from harness import DAY, UTC, config_for, hasty, run_tap
 from test_faults import ENDING, HARMLESS, PASSING
 from worker_threads import read_by_processes, read_by_workers
 
+from tap_mixpanel_export.export.api import Export
 from tap_mixpanel_export.sandbox import Behaviour, Fault, Sandbox, SandboxClock
 
 FAULTS = {
@@ -112,24 +117,46 @@ def assert_same(outcome, sandbox, **settings):
     assert expected[0].count(b"RECORD") > 10
 
 
-@pytest.mark.parametrize("compression", ["gzip", None])
-def test_a_worker_makes_the_same_files(nasty, tmp_path, compression):
+def lines_of_parquet(file):
+    return [json.dumps(row, default=str) for row in pq.ParquetFile(file).read().to_pylist()]
+
+
+FILES = {
+    "gzip": (
+        {"format": "jsonl", "compression": "gzip"},
+        lambda file: gzip.decompress(file.read_bytes()),
+    ),
+    "plain": ({"format": "jsonl"}, Path.read_bytes),
+    "parquet": ({"format": "parquet"}, lines_of_parquet),
+}
+
+
+@pytest.mark.parametrize(("encoding", "read"), FILES.values(), ids=FILES)
+def test_a_worker_makes_the_same_files(nasty, tmp_path, encoding, read):
     files = {}
     for name, by in {"alone": nullcontext(), "workers": read_by_workers()}.items():
         (tmp_path / name).mkdir()
-        config = {
-            "encoding": {"format": "jsonl", **({"compression": "gzip"} if compression else {})},
-            "storage": {"root": (tmp_path / name).as_uri()},
-            "batch_size": 100,
-        }
+        storage = {"root": (tmp_path / name).as_uri()}
+        config = {"encoding": encoding, "storage": storage, "batch_size": 100}
         with by:
             got = run_tap(nasty, start_date="2026-11-19", batch_config=config)
         assert got.error is None
-        unpack = gzip.decompress if compression else bytes
         written = [path.rpartition("/")[2] for m in got.messages for path in m.get("manifest", ())]
-        files[name] = [unpack((tmp_path / name / file).read_bytes()) for file in written]
+        files[name] = [read(tmp_path / name / file) for file in written]
     assert files["alone"] == files["workers"]
     assert len(files["alone"]) > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [None, ["event_name", "properties"]])
+def test_a_process_makes_the_same_batches(nasty, columns):
+    tables = []
+    settings = {**config_for(nasty, start_date="2026-11-19"), "max_concurrent_queries": 2}
+    for by in (nullcontext(), read_by_processes()):
+        with by, machine_at(nasty.clock.now()):
+            tables.append(pa.Table.from_batches(Export(settings, columns=columns).read()))
+    assert tables[0].equals(tables[1])
+    assert tables[0].num_rows > 100
 
 
 def test_a_worker_keeps_malformed_lines_and_tells_a_report_the_same(tmp_path):

@@ -46,8 +46,8 @@ def start_threads(connections: int) -> tuple[WorkerProcess, list[socket.socket]]
 def read_by_workers(count: int = 2, start=start_threads):
     """A context in which runs have so many workers, which read all responses; none of 1."""
 
-    def workers(settings, form, parts):
-        if count == 1 or not form.is_text:
+    def workers(settings, parts):
+        if count == 1:
             return None
         return Workers(
             parts, count, settings.max_concurrent_queries, start=start, worthwhile_bytes=0
