@@ -126,9 +126,7 @@ def truth(value: object) -> bool:
 
 def same(left: object, right: object) -> bool:
     """Tell whether two values are equal without any conversion; 1 and 1.0 are."""
-    if isinstance(left, bool) != isinstance(right, bool):
-        return False
-    return left == right
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
 
 
 def alike(left: object, right: object) -> bool:

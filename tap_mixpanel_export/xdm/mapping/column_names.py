@@ -25,19 +25,12 @@ def column_key(name: str) -> str:
 def column_problems(mapping: BoundMapping, *, with_long_names: bool = True) -> list[str]:
     """Return what databases would not take of the columns that a mapping makes, one sentence each.
 
-    Args:
-        mapping: The mapping.
-        with_long_names: Whether names count that are cut somewhere, and still differ from others.
+    With long names: also those that are cut somewhere, and still differ from others.
     """
     taken = {column_key(name): (name, "the tap itself") for name in OWN_COLUMNS}
-    sources: set[tuple[str, ...]] = set()
     problems: list[str] = []
     for bound in lines_with_columns(mapping):
-        source = bound.line.source_path
-        if source in sources:
-            continue
-        sources.add(source)
-        name = column_name(source)
+        name = column_name(bound.line.source_path)
         other, of = taken.setdefault(column_key(name), (name, f"mapping {bound.line.number}"))
         if other != name:
             problems.append(

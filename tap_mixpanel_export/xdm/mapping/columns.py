@@ -71,13 +71,13 @@ def column_name(source: tuple[str, ...]) -> str:
 
 
 def lines_with_columns(mapping: BoundMapping) -> list[BoundLine]:
-    """Return the lines whose sources are columns, those of the tap itself left out."""
-    return [
-        bound
-        for bound in mapping.lines
-        if bound.line.source_type is SourceType.ATTRIBUTE
-        and not is_own_column(bound.line.source_path)
-    ]
+    """Return the first line of each source that is a column, those of the tap itself left out."""
+    lines: dict[tuple[str, ...], BoundLine] = {}
+    for bound in mapping.lines:
+        source = bound.line.source_path
+        if bound.line.source_type is SourceType.ATTRIBUTE and not is_own_column(source):
+            lines.setdefault(source, bound)
+    return list(lines.values())
 
 
 def derive_columns(mapping: BoundMapping) -> tuple[Column, ...]:
@@ -88,29 +88,29 @@ def derive_columns(mapping: BoundMapping) -> tuple[Column, ...]:
     Raises:
         MappingError: If two sources, or a source and a column of the tap, have the same name.
     """
-    columns: dict[str, Column] = {}
-    numbers: dict[str, int] = {}
+    lines: dict[str, BoundLine] = {}
     problems: list[str] = []
     for bound in lines_with_columns(mapping):
         source = bound.line.source_path
         name = column_name(source)
-        known = columns.get(name)
+        other = lines.setdefault(name, bound)
         if name in OWN_COLUMNS:
             problems.append(
                 f"{bound.place}: its source {print_path(source)} would need the name of the column "
                 f"{name}"
             )
-        elif known is None:
-            columns[name] = Column(name, source, property_path(source), bound.field)
-            numbers[name] = bound.line.number
-        elif known.source != source:
+        elif other is not bound:
             problems.append(
-                f"{bound.place}: its source {print_path(source)} and {print_path(known.source)} of "
-                f"mapping {numbers[name]} would both be the column {name}"
+                f"{bound.place}: its source {print_path(source)} and "
+                f"{print_path(other.line.source_path)} of mapping {other.line.number} would both "
+                f"be the column {name}"
             )
     if problems:
         raise MappingError(problems)
-    return tuple(columns.values())
+    return tuple(
+        Column(name, bound.line.source_path, property_path(bound.line.source_path), bound.field)
+        for name, bound in lines.items()
+    )
 
 
 def event_schema(

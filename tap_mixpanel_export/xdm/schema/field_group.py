@@ -115,9 +115,10 @@ class _Reader:
         properties: dict[str, XdmField] = {}
         required: set[str] = set()
         parts = [schema]
-        if not path and "allOf" not in schema:
+        definitions = self.document.get("definitions")
+        if not path and "allOf" not in schema and isinstance(definitions, dict):
             # A group may hold its definitions without listing them.
-            parts += [part for part in self._definitions().values() if isinstance(part, dict)]
+            parts += [part for part in definitions.values() if isinstance(part, dict)]
         for part in parts:
             for name, child in self._members(part, "properties", path):
                 found = self.field(child, (*path, name), within)
@@ -163,10 +164,6 @@ class _Reader:
             items=items,
             **_texts(schema),
         )
-
-    def _definitions(self) -> JsonObject:
-        definitions = self.document.get("definitions")
-        return definitions if isinstance(definitions, dict) else {}
 
     def _resolved(
         self, schema: Any, path: FieldPath, within: References
