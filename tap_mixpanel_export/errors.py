@@ -75,10 +75,6 @@ class SettingsError(ExportError):
         super().__init__("Settings refused:\n" + "\n".join(f"  - {p}" for p in problems))
 
 
-class StoppedError(Exception):
-    """What was told to stop has stopped, with nothing half done; not a failure."""
-
-
 class StateError(ExportError):
     """The state that was passed in cannot be understood."""
 

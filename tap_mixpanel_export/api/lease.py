@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tap_mixpanel_export.api.quota_file import QuotaFileError
-from tap_mixpanel_export.errors import StoppedError
+from tap_mixpanel_export.stopping import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

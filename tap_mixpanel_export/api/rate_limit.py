@@ -14,7 +14,8 @@ from tap_mixpanel_export.api.lease import Leases
 from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota_file import Ledger, QuotaFile, QuotaFileBusyError
 from tap_mixpanel_export.api.waiting import PAUSE_CAUSE, Quota, Turn, wait
-from tap_mixpanel_export.errors import LongPauseError, StoppedError
+from tap_mixpanel_export.errors import LongPauseError
+from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.timezones import until_text
 
 if TYPE_CHECKING:

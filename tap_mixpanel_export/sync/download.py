@@ -17,13 +17,13 @@ from tap_mixpanel_export.errors import (
     MalformedLinesError,
     RateLimitedError,
     RejectedQueryError,
-    StoppedError,
     TransientError,
     WideQueryError,
     WindowError,
     WorkerError,
 )
 from tap_mixpanel_export.records.lines import blocks_of_lines
+from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.sync import server_clock
 from tap_mixpanel_export.sync.activity import WindowState
 from tap_mixpanel_export.sync.context import FinishedWindow

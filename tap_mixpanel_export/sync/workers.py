@@ -9,7 +9,7 @@ from itertools import chain
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Protocol
 
-from tap_mixpanel_export.errors import StoppedError
+from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.sync import wire
 from tap_mixpanel_export.sync.reading import ReadResponse
 from tap_mixpanel_export.sync.worker_process import start_process

@@ -19,7 +19,7 @@ from tap_mixpanel_export.api.object_store import open_store
 from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.quota_file import QuotaFileError
 from tap_mixpanel_export.api.waiting import wait
-from tap_mixpanel_export.errors import StoppedError
+from tap_mixpanel_export.stopping import StoppedError
 
 
 class Quick(Leases):

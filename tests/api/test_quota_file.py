@@ -17,7 +17,7 @@ from processes import start
 
 from tap_mixpanel_export.api.quota_file import QuotaFile, QuotaFileBusyError, QuotaFileError
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
-from tap_mixpanel_export.errors import StoppedError
+from tap_mixpanel_export.stopping import StoppedError
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.api.rate_limit import QueryLimiter, check_pause, until
-from tap_mixpanel_export.errors import LongPauseError, StoppedError
+from tap_mixpanel_export.errors import LongPauseError
+from tap_mixpanel_export.stopping import StoppedError
 
 
 @pytest.fixture

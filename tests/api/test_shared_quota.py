@@ -26,7 +26,7 @@ from tap_mixpanel_export.api.quota import open_quota
 from tap_mixpanel_export.api.quota_file import QuotaFileError
 from tap_mixpanel_export.api.rate_limit import QueryLimiter
 from tap_mixpanel_export.api.shared_quota import SharedQuota
-from tap_mixpanel_export.errors import StoppedError
+from tap_mixpanel_export.stopping import StoppedError
 
 
 @pytest.fixture

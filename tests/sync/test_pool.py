@@ -7,9 +7,10 @@ from datetime import date, datetime, timezone
 
 import pytest
 
-from tap_mixpanel_export.errors import StoppedError, ThreadError
+from tap_mixpanel_export.errors import ThreadError
 from tap_mixpanel_export.records.response import Counts
 from tap_mixpanel_export.records.spool import Spool
+from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.sync import pool as pool_module
 from tap_mixpanel_export.sync.context import FinishedWindow
 from tap_mixpanel_export.sync.pool import DownloadPool
