@@ -1,7 +1,7 @@
 """Every way in which an export that was granted (200) turns out to be none, or not whole.
 
 One table: a kind that is found in practice is one more entry here, and one more line in
-`tests/test_faults.py`. Whatever the kind, the answer does not count, and is asked for again.
+`tests/fault_tables.py`. Whatever the kind, the answer does not count, and is asked for again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts worker processes."""
+"""Worker processes: how they are started, greeted and ended."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from tap_mixpanel_export.sync import wire
 from tap_mixpanel_export.termination import SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tap_mixpanel_export.sync.reading import ReaderParts
 
 # With the run's own path, in its order: nothing is imported from the working folder, which may hold
 # anything.
@@ -23,6 +26,81 @@ _PROGRAM = (
 )
 
 _OWN_VARIABLES = "TAP_MIXPANEL_EXPORT_"
+
+
+class WorkerProcess(Protocol):
+    """A process, as far as it is looked at here: as `subprocess.Popen` has it."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; returns its code."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
+class Worker:
+    """A worker process and its connections.
+
+    Args:
+        process: Itself.
+        sockets: This end of each connection.
+
+    Attributes:
+        free: Connections that nobody uses.
+        busy: How many are in use.
+    """
+
+    def __init__(self, process: WorkerProcess, sockets: list[socket.socket]) -> None:
+        self._process = process
+        self._all = [wire.Wire(sock) for sock in sockets]
+        self.free: list[wire.Wire] = []
+        self.busy = 0
+
+    def greet(self, parts: ReaderParts) -> None:
+        """Tell it what it needs to know, and wait until it is ready.
+
+        Raises:
+            ConnectionLostError: It has ended.
+        """
+        payload = wire.dumps(parts)
+        for connection in self._all:
+            connection.send(wire.PARTS, payload)
+        for connection in self._all:
+            connection.receive()
+        self.free = [*self._all]
+
+    def interrupt(self) -> None:
+        """Let go of all its connections."""
+        for connection in self._all:
+            connection.interrupt()
+
+    def end(self, patience: float) -> int | None:
+        """See to it that it ends.
+
+        Args:
+            patience: Seconds to wait until it is killed.
+
+        Returns:
+            Its code; None when it had to be killed.
+        """
+        self.interrupt()
+        code: int | None
+        try:
+            code = self._process.wait(max(patience, 0))
+        except subprocess.TimeoutExpired:
+            code = None
+            self._process.kill()
+            self._process.wait()
+        # Whoever uses another one closes it.
+        for connection in self.free:
+            connection.close()
+        self.free = []
+        return code
+
+    def abandon(self) -> None:
+        """Close all connections of one that nobody has got yet."""
+        for connection in self._all:
+            connection.close()
 
 
 def can_start() -> bool:

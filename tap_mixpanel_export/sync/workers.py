@@ -6,19 +6,19 @@ import logging
 import threading
 import time
 from itertools import chain
-from subprocess import TimeoutExpired
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.sync import wire
 from tap_mixpanel_export.sync.reading import ReadResponse
-from tap_mixpanel_export.sync.worker_process import start_process
+from tap_mixpanel_export.sync.worker_process import Worker, start_process
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
     from tap_mixpanel_export.sync.reading import ReaderParts, ReadingTask
+    from tap_mixpanel_export.sync.worker_process import WorkerProcess
 
 logger = logging.getLogger("tap-mixpanel-export.workers")
 
@@ -37,16 +37,6 @@ MOST_LOST = 3
 _PATIENCE_SECONDS = 1.0
 
 
-class WorkerProcess(Protocol):
-    """A process, as far as it is looked at here: as `subprocess.Popen` has it."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; returns its code."""
-
-    def kill(self) -> None:
-        """End it."""
-
-
 class WorkerLostError(Exception):
     """A worker process has ended before its work was done.
 
@@ -60,62 +50,6 @@ class WorkerLostError(Exception):
         super().__init__(message)
 
 
-class _Worker:
-    """One process and its connections."""
-
-    def __init__(self, process: WorkerProcess, sockets: list[socket.socket]) -> None:
-        self._process = process
-        self._all = [wire.Wire(sock) for sock in sockets]
-        self.free: list[wire.Wire] = []
-        self.busy = 0
-
-    def greet(self, parts: ReaderParts) -> None:
-        """Tell it what it needs to know, and wait until it is ready.
-
-        Raises:
-            ConnectionLostError: It has ended.
-        """
-        payload = wire.dumps(parts)
-        for connection in self._all:
-            connection.send(wire.PARTS, payload)
-        for connection in self._all:
-            connection.receive()
-        self.free = [*self._all]
-
-    def interrupt(self) -> None:
-        """Let go of all its connections."""
-        for connection in self._all:
-            connection.interrupt()
-
-    def end(self, patience: float) -> int | None:
-        """See to it that it ends.
-
-        Args:
-            patience: Seconds to wait until it is killed.
-
-        Returns:
-            Its code; None when it had to be killed.
-        """
-        self.interrupt()
-        code: int | None
-        try:
-            code = self._process.wait(max(patience, 0))
-        except TimeoutExpired:
-            code = None
-            self._process.kill()
-            self._process.wait()
-        # Whoever uses another one closes it.
-        for connection in self.free:
-            connection.close()
-        self.free = []
-        return code
-
-    def abandon(self) -> None:
-        """Close all connections of one that nobody has got yet."""
-        for connection in self._all:
-            connection.close()
-
-
 class WorkerConnection:
     """A connection to a worker, lent for one response.
 
@@ -125,7 +59,7 @@ class WorkerConnection:
         connection: Itself.
     """
 
-    def __init__(self, workers: Workers, worker: _Worker, connection: wire.Wire) -> None:
+    def __init__(self, workers: Workers, worker: Worker, connection: wire.Wire) -> None:
         self._workers = workers
         self._worker = worker
         self._wire = connection
@@ -218,7 +152,7 @@ class Workers:
         self._start = start
         self._worthwhile_bytes = worthwhile_bytes
         self._ahead_bytes = min(_AHEAD_BYTES, _AHEAD_OF_ALL_BYTES // concurrency)
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._starting = self._lost = 0
         self._is_closed = False
         self._changed = threading.Condition()
@@ -282,7 +216,7 @@ class Workers:
                 self._changed.wait()
         return self._start_one()
 
-    def _lent(self, worker: _Worker) -> WorkerConnection:
+    def _lent(self, worker: Worker) -> WorkerConnection:
         worker.busy += 1
         return WorkerConnection(self, worker, worker.free.pop())
 
@@ -292,7 +226,7 @@ class Workers:
         worker = None
         try:
             process, sockets = self._start(self._connections_each)
-            worker = _Worker(process, sockets)
+            worker = Worker(process, sockets)
             with self._changed:
                 self._workers.append(worker)
             worker.greet(self.parts)
@@ -320,7 +254,7 @@ class Workers:
         )
         return self._lend()
 
-    def take_back(self, worker: _Worker, connection: wire.Wire, *, is_usable: bool) -> None:
+    def take_back(self, worker: Worker, connection: wire.Wire, *, is_usable: bool) -> None:
         """Take a connection back.
 
         Args:
@@ -336,7 +270,7 @@ class Workers:
         connection.interrupt()
         connection.close()
 
-    def lost(self, worker: _Worker) -> WorkerLostError | StoppedError:
+    def lost(self, worker: Worker) -> WorkerLostError | StoppedError:
         """Take that a connection was lost: its worker has ended, or is ended now."""
         with self._changed:
             if self._is_closed:

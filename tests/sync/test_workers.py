@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fake_time import machine_at
+from fault_tables import ENDING, HARMLESS, PASSING
 from five_days import NOW, WINDOWS, bookmark_at, five_days, on_day, run
 from harness import DAY, UTC, config_for, hasty, run_tap
-from test_faults import ENDING, HARMLESS, PASSING
 from worker_threads import read_by_processes, read_by_workers
 
 from tap_mixpanel_export.export.api import Export

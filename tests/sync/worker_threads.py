@@ -16,7 +16,7 @@ from tap_mixpanel_export.sync.worker_process import start_process
 from tap_mixpanel_export.sync.workers import Workers
 
 if TYPE_CHECKING:
-    from tap_mixpanel_export.sync.workers import WorkerProcess
+    from tap_mixpanel_export.sync.worker_process import WorkerProcess
 
 
 class WorkerThreads:
