@@ -17,7 +17,6 @@ from tap_mixpanel_export.timezones import DAY, DayRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from tap_mixpanel_export.api.client import Transfer
     from tap_mixpanel_export.api.connection import Endpoint
@@ -149,11 +148,6 @@ class Inquiry:
             first_seconds=began[-1],
             is_cut=is_cut,
         )
-
-    @property
-    def present(self) -> datetime:
-        """The service's time at the first query, or this machine's when it is not known."""
-        return self.clock.first if self.clock.is_known else server_clock.machine_now()
 
     def _permit(self) -> None:
         if self.left <= 0:

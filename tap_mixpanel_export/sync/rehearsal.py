@@ -63,7 +63,7 @@ def rehearse(
         StateError: The state is ahead of the clock.
     """
     timeline = _Timeline(context.limiter.max_per_hour, used_queries)
-    now = context.clock.first if context.clock.is_known else server_clock.machine_now()
+    now = context.clock.present
     imagined = replace(
         context,
         limiter=timeline.limiter,

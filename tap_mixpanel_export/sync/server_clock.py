@@ -83,6 +83,11 @@ class ServerClock:
             raise RuntimeError("no answer has told the time yet")
         return self._present
 
+    @property
+    def present(self) -> datetime:
+        """The same, or this machine's time while no answer has told it."""
+        return machine_now() if self._present is None else self._present
+
     def is_ahead(self, instant: datetime) -> bool:
         """Whether an instant is a day or more ahead of every clock."""
         return self._latest is not None and instant - self._latest >= timedelta(days=1)

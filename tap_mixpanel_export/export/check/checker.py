@@ -175,7 +175,7 @@ class Checker:
                 f"{sample.malformed:,} of {sample.malformed + sample.events:,} lines of {day.days} "
                 "are no events: a run fails on them; set diagnostics_dir to keep them and go on",
             )
-        yield zone_finding(sample, settings, self._inquiry.present)
+        yield zone_finding(sample, settings, self._inquiry.clock.present)
         if self._where is not None:
             yield ok(WHERE, f"it lets {sample.events:,} events of {day.days} through")
         if day.reply.is_cut:
@@ -208,7 +208,7 @@ class Checker:
         inquiry, event_names = self._inquiry, self._settings.event_names
         delay = self._settings.span(None).delay
         sample = self._new_sample()
-        proof = ProofDay(sample, lambda: to_milliseconds(inquiry.present - delay))
+        proof = ProofDay(sample, lambda: to_milliseconds(inquiry.clock.present - delay))
         reply = inquiry.ask(days, proof.take, where=self._where, event_names=event_names)
         return _Day(days, sample, proof, reply)
 
