@@ -68,23 +68,13 @@ class JsonForm:
 
     Attributes:
         document: The document.
-        path: Where the list is.
+        header: What stands around the lines.
+        mappings: The lines, as JSON objects if they are any.
     """
 
     document: Any
-    path: tuple[str | int, ...]
-
-    @property
-    def mappings(self) -> list[Any]:
-        """The lines."""
-        found = _at(self.document, self.path)
-        return found if isinstance(found, list) else []
-
-    @property
-    def header(self) -> JsonObject:
-        """What stands around the lines."""
-        around = _at(self.document, self.path[:-1]) if self.path else {}
-        return around if isinstance(around, dict) else {}
+    header: JsonObject
+    mappings: list[Any]
 
     def dump(self) -> str:
         """Return the text, keys in their order, with a line end."""
@@ -92,9 +82,9 @@ class JsonForm:
 
     def extended(self, lines: list[JsonObject]) -> JsonForm:
         """Return the same form with lines at its end, in the spelling of the first."""
-        document = copy.deepcopy(self.document)
-        mappings = _at(document, self.path)
-        first = mappings[0]
+        # The lines of the copy are those in its document, too.
+        form = copy.deepcopy(self)
+        first = form.mappings[0]
         is_old = "destinationXdmPath" in first and "destination" not in first
         # The API's words, where the others have them.
         words = _API_WORDS if first.get("sourceType") in _API_WORDS.values() else {}
@@ -103,10 +93,10 @@ class JsonForm:
             if is_old:
                 # Lines of the older spelling are attributes, if they do not say otherwise.
                 old = {"sourceAttribute": line["source"], "destinationXdmPath": line["destination"]}
-                mappings.append(old if kind == "ATTRIBUTE" else {"sourceType": kind, **old})
+                form.mappings.append(old if kind == "ATTRIBUTE" else {"sourceType": kind, **old})
             else:
-                mappings.append({**line, "sourceType": words.get(kind, kind)})
-        return JsonForm(document, self.path)
+                form.mappings.append({**line, "sourceType": words.get(kind, kind)})
+        return form
 
 
 @dataclass(frozen=True)
@@ -197,28 +187,19 @@ def parse_form(text: str, name: str) -> Form:
 
 
 def _json_form(document: Any, name: str) -> JsonForm:
-    path: tuple[str | int, ...] = ("mappings",)
+    header: Any = document
     if isinstance(document, list):
-        path = ()
+        header = {"mappings": document}
     elif not isinstance(document, dict):
         raise MappingError([f"{name}: is no JSON object, and no list of lines"])
     elif "mappings" not in document and isinstance(document.get("data"), list):
         if len(document["data"]) != 1:
             raise MappingError([f"{name}: holds {len(document['data'])} mapping sets, not one"])
-        path = ("data", 0, "mappings")
-    form = JsonForm(document, path)
-    if not form.mappings:
+        header = document["data"][0]
+    mappings = header.get("mappings") if isinstance(header, dict) else None
+    if not isinstance(mappings, list) or not mappings:
         raise MappingError([f"{name}: it needs a list `mappings` with one line at least"])
-    return form
-
-
-def _at(document: Any, path: tuple[str | int, ...]) -> Any:
-    found = document
-    for step in path:
-        if isinstance(step, str) and not isinstance(found, dict):
-            return None
-        found = found.get(step) if isinstance(step, str) else found[step]
-    return found
+    return JsonForm(document, header, mappings)
 
 
 def _rows(text: str, name: str) -> tuple[list[list[str]], str]:
