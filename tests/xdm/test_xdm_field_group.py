@@ -163,6 +163,24 @@ def test_a_definition_many_times_inside_of_itself_takes_no_longer(times):
         FieldGroup.of({"allOf": [{"$ref": "#"}] * times})
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda part: {"type": "object", "properties": {"x": part, "y": part}},
+        lambda part: {"type": "object", "allOf": [part, part]},
+    ],
+)
+def test_definitions_that_double_with_each_level_are_refused(twice):
+    chain = {f"d{n}": twice({"$ref": f"#/definitions/d{n + 1}"}) for n in range(25)}
+    document = {
+        "definitions": {**chain, "d25": {"type": "string"}},
+        "properties": {"_t": {"$ref": "#/definitions/d0"}},
+        "allOf": [],
+    }
+    with pytest.raises(MappingError, match="refer to each other more than 10000 times"):
+        FieldGroup.of(document)
+
+
 def test_no_field_is_nested_deeper_than_any_real_one():
     schema = {"type": "string"}
     for _ in range(40):

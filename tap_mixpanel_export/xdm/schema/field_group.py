@@ -44,6 +44,8 @@ _FORMAT_TYPES = {name: xdm_type for xdm_type, name in FORMATS.items()}
 _BUILT_IN = Path(__file__).parents[1] / "data" / "field_group.json"
 # Deeper than any real field.
 _MAX_DEPTH = 32
+# More than any real group follows.
+_MAX_REFERENCES = 10_000
 
 References = frozenset[str]
 
@@ -104,6 +106,7 @@ class _Reader:
     def __init__(self, document: JsonObject) -> None:
         self.document = document
         self.problems: list[str] = []
+        self.followed = 0
         self.is_endless = False
 
     def problem(self, path: FieldPath, text: str) -> None:
@@ -178,10 +181,14 @@ class _Reader:
         if not isinstance(reference, str) or not reference.startswith("#") or self.is_endless:
             # The class, or a data type of the registry: not in the file, so its fields are unknown.
             return None, within
-        if reference in within:
-            self.problem(path, "its definitions contain themselves")
-            # Each level may have it many times: to follow them all takes for ever.
+        self.followed += 1
+        if reference in within or self.followed > _MAX_REFERENCES:
+            # Each level may have several of the next: to follow them all takes for ever.
             self.is_endless = True
+            many = f"its definitions refer to each other more than {_MAX_REFERENCES} times"
+            self.problem(
+                path, "its definitions contain themselves" if reference in within else many
+            )
             return None, within
         target: Any = self.document
         for step in reference[1:].split("/")[1:]:
