@@ -35,7 +35,8 @@ def main(descriptors: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()
     threads = [
-        threading.Thread(target=serve, args=(socket.socket(fileno=int(descriptor)),))
+        # Daemons: when one cannot be started, the process ends, and its run is told.
+        threading.Thread(target=serve, args=(socket.socket(fileno=int(descriptor)),), daemon=True)
         for descriptor in descriptors
     ]
     for thread in threads:

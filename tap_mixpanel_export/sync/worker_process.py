@@ -46,13 +46,14 @@ class Worker:
         sockets: This end of each connection.
 
     Attributes:
-        free: Connections that nobody uses.
+        connections: All of them.
+        free: Those that nobody uses, once it is ready.
         busy: How many are in use.
     """
 
     def __init__(self, process: WorkerProcess, sockets: list[socket.socket]) -> None:
         self._process = process
-        self._all = [wire.Wire(sock) for sock in sockets]
+        self.connections = [wire.Wire(sock) for sock in sockets]
         self.free: list[wire.Wire] = []
         self.busy = 0
 
@@ -63,15 +64,14 @@ class Worker:
             ConnectionLostError: It has ended.
         """
         payload = wire.dumps(parts)
-        for connection in self._all:
+        for connection in self.connections:
             connection.send(wire.PARTS, payload)
-        for connection in self._all:
+        for connection in self.connections:
             connection.receive()
-        self.free = [*self._all]
 
     def interrupt(self) -> None:
         """Let go of all its connections."""
-        for connection in self._all:
+        for connection in self.connections:
             connection.interrupt()
 
     def end(self, patience: float) -> int | None:
@@ -99,7 +99,7 @@ class Worker:
 
     def abandon(self) -> None:
         """Close all connections of one that nobody has got yet."""
-        for connection in self._all:
+        for connection in self.connections:
             connection.close()
 
 

@@ -217,34 +217,44 @@ class Workers:
         return self._start_one()
 
     def _lent(self, worker: Worker) -> WorkerConnection:
+        """The next connection to a worker that has one; the lock is held."""
         worker.busy += 1
         return WorkerConnection(self, worker, worker.free.pop())
 
     def _start_one(self) -> WorkerConnection | None:
         """Start a process; the first connection to it, or to another one when that fails."""
-        problem = None
         worker = None
+        connection = None
+        problem = "it ended at once"
         try:
-            process, sockets = self._start(self._connections_each)
-            worker = Worker(process, sockets)
+            worker = Worker(*self._start(self._connections_each))
             with self._changed:
                 self._workers.append(worker)
-            worker.greet(self.parts)
-        except OSError as error:
-            problem = error.strerror or type(error).__name__
+                is_wanted = not self._is_closed
+            if is_wanted:
+                worker.greet(self.parts)
+                with self._changed:
+                    if not self._is_closed:
+                        worker.free = [*worker.connections]
+                        connection = self._lent(worker)
+        except (OSError, MemoryError) as error:
+            problem = getattr(error, "strerror", None) or type(error).__name__
         except wire.ConnectionLostError:
-            problem = "it ended at once"
-        with self._changed:
-            self._starting -= 1
-            self._changed.notify_all()
-            if problem is None and worker is not None:
-                return self._lent(worker)
-            if worker in self._workers:
-                self._workers.remove(worker)
-            self._most = len(self._workers) + self._starting
-        if worker is not None:
-            worker.end(_PATIENCE_SECONDS)
-            worker.abandon()
+            # `problem` says so.
+            pass
+        finally:
+            with self._changed:
+                self._starting -= 1
+                if connection is None:
+                    if worker in self._workers:
+                        self._workers.remove(worker)
+                    self._most = len(self._workers) + self._starting
+                self._changed.notify_all()
+            if connection is None and worker is not None:
+                worker.end(_PATIENCE_SECONDS)
+                worker.abandon()
+        if connection is not None:
+            return connection
         if self._is_closed:
             raise StoppedError
         logger.warning(

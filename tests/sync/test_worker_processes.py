@@ -20,6 +20,7 @@ from worker_threads import WorkerThreads, read_by_workers, start_threads
 
 from tap_mixpanel_export.errors import ConnectionFailedError, WorkerError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
+from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.sync import wire
 from tap_mixpanel_export.sync.worker_process import start_process
 from tap_mixpanel_export.sync.workers import MOST_LOST, Workers
@@ -130,6 +131,33 @@ def test_a_run_whose_second_worker_cannot_be_started_goes_on_with_one():
         got = run(sandbox, max_concurrent_queries=4)
         assert got.error is None
         assert got.ids == truth(sandbox)
+
+
+def test_a_run_that_ends_while_a_worker_starts_leaves_nothing_open():
+    opened = []
+
+    def start(connections):
+        workers.close()
+        process, sockets = start_threads(connections)
+        opened.extend(sockets)
+        return process, sockets
+
+    workers = Workers(None, 2, 4, start=start, worthwhile_bytes=0)
+    with pytest.raises(StoppedError):
+        workers.lend(iter([b"x"]))
+    assert [sock.fileno() for sock in opened] == [-1, -1]
+
+
+def test_a_defect_at_the_start_of_a_worker_keeps_nobody_waiting():
+    def start(_connections):
+        raise RuntimeError("a defect")
+
+    workers = Workers(None, 1, 2, start=start, worthwhile_bytes=0)
+    with pytest.raises(RuntimeError):
+        workers.lend(iter([b"x"]))
+    connection, pieces = workers.lend(iter([b"x"]))
+    assert connection is None
+    assert list(pieces) == [b"x"]
 
 
 @pytest.mark.parametrize(
