@@ -16,6 +16,7 @@ from tap_mixpanel_export.config import (
     check_all,
     complete,
     ignored_settings,
+    ignored_variables,
     json_schema,
     load_columns,
     read_environment,
@@ -145,13 +146,13 @@ class TapMixpanelExport(Tap):
         The SDK's own check stops at types and quotes the values, secrets included.
         """
         schema = self._whole_schema()
-        for sentence in ignored_settings(
-            self._config,
-            schema["properties"],
-            reads_environment=self._reads_environment,
+        given, properties = self._config, schema["properties"]
+        for sentence in (
+            *ignored_settings(given, properties),
+            *ignored_variables(given, properties, are_read=self._reads_environment),
         ):
             self.logger.warning("%s", sentence)
-        self._config = complete(self._config, schema["properties"])
+        self._config = complete(given, properties)
         if not raise_errors:
             return []
         self._settings, problems = check_all(self.config, schema)

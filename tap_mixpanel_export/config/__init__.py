@@ -13,7 +13,7 @@ from tap_mixpanel_export.config.checks import (
 )
 from tap_mixpanel_export.config.declarations import PREFIX, PROGRAM, json_schema
 from tap_mixpanel_export.config.run import make_run
-from tap_mixpanel_export.config.unknown import ignored_settings, unread_settings
+from tap_mixpanel_export.config.unknown import ignored_settings, ignored_variables
 from tap_mixpanel_export.config.values import complete, read_environment, read_texts, type_problems
 
 __all__ = [
@@ -25,12 +25,12 @@ __all__ = [
     "check_settings",
     "complete",
     "ignored_settings",
+    "ignored_variables",
     "json_schema",
     "load_columns",
     "make_run",
     "read_environment",
     "read_texts",
     "type_problems",
-    "unread_settings",
     "writes_text",
 ]

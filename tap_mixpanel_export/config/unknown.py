@@ -32,37 +32,34 @@ OLD_SETTINGS = {
 _NO_SETTINGS = frozenset({"loglevel"})
 
 
-def ignored_settings(
-    given: Mapping[str, Any], properties: Mapping[str, Any], *, reads_environment: bool
-) -> Iterator[str]:
+def ignored_settings(given: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
     """A sentence about each setting that was given and has no effect.
 
     Args:
         given: The settings that were given, those of the environment included if it is read.
         properties: JSON schema of each setting.
-        reads_environment: Whether settings are read from the environment.
     """
     for name in given:
         if name not in properties:
             hint = _hint(name, properties)
             yield f"{printable(name)} is no setting of this tap, and ignored{hint}"
-    for variable, name in _variables(properties):
-        if name not in properties:
-            hint = _hint(name, properties)
-            yield f"{printable(variable)} in the environment is no setting of this tap{hint}"
-    if not reads_environment:
-        yield from unread_settings(given, properties)
 
 
-def unread_settings(given: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence about each setting in the environment, where a command does not read that.
+def ignored_variables(
+    given: Mapping[str, Any], properties: Mapping[str, Any], *, are_read: bool
+) -> Iterator[str]:
+    """A sentence about each variable of the environment that looks like a setting without effect.
 
     Args:
         given: The settings that were given.
         properties: JSON schema of each setting.
+        are_read: Whether settings are read from the environment.
     """
     for variable, name in _variables(properties):
-        if name in properties and name not in given and os.environ[variable]:
+        if name not in properties:
+            hint = _hint(name, properties)
+            yield f"{printable(variable)} in the environment is no setting of this tap{hint}"
+        elif not are_read and name not in given and os.environ[variable]:
             yield (
                 f"{variable} in the environment is not used: the settings come from --config "
                 "(add --config ENV to read both; in a Meltano project declare the setting)"

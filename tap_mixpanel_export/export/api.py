@@ -14,7 +14,11 @@ import msgspec
 
 from tap_mixpanel_export.config.run import make_run
 from tap_mixpanel_export.errors import SettingsError
-from tap_mixpanel_export.export.given import check_given, environment_settings
+from tap_mixpanel_export.export.given import (
+    check_given,
+    environment_settings,
+    notices_of_environment,
+)
 from tap_mixpanel_export.export.reader import EventReader
 from tap_mixpanel_export.export.window import Window, usual_width
 from tap_mixpanel_export.sync import server_clock
@@ -65,8 +69,7 @@ class Export:
         env: bool = True,
     ) -> None:
         given = {**(environment_settings() if env else {}), **(config or {})}
-        # An environment that is not read is left out on purpose: that is no news.
-        checked = check_given(given, reads_environment=True)
+        checked = check_given(given)
         settings, problems = checked.settings, checked.problems
         if find_spec("pyarrow") is None:
             problems = [*problems, "pyarrow is missing: pip install tap-mixpanel-export[arrow]"]
@@ -77,7 +80,9 @@ class Export:
             problems += [f"there is no column {name}" for name in wanted if name not in known]
         if problems or settings is None:
             raise SettingsError(problems)
-        for notice in checked.notices:
+        # An environment that is not read is left out on purpose: that is no news.
+        variables = notices_of_environment(given, is_read=True) if env else ()
+        for notice in (*variables, *checked.notices):
             logger.warning("%s", notice)
         self._settings = settings
         self._columns = None if wanted is None else frozenset(wanted)

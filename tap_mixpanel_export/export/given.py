@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.config import (
     ExportSettings,
     check_all,
     ignored_settings,
+    ignored_variables,
     json_schema,
     read_environment,
-    unread_settings,
 )
 from tap_mixpanel_export.json_files import read_json_object
 from tap_mixpanel_export.record_layout import STREAM
@@ -84,7 +84,9 @@ class GivenSettings:
 def read_settings(configs: Iterable[str]) -> GivenSettings:
     """Read settings, see `merge_settings`, and check them."""
     given, reads_environment = merge_settings(configs)
-    return check_given(given, reads_environment=reads_environment)
+    checked = check_given(given)
+    notices = [*notices_of_environment(given, is_read=reads_environment), *checked.notices]
+    return replace(checked, notices=notices)
 
 
 def merge_settings(configs: Iterable[str]) -> tuple[dict[str, Any], bool]:
@@ -115,23 +117,28 @@ def environment_settings() -> dict[str, Any]:
     return read_environment(_schema()["properties"])
 
 
-def check_given(given: Mapping[str, Any], *, reads_environment: bool) -> GivenSettings:
-    """Check settings.
+def check_given(given: Mapping[str, Any]) -> GivenSettings:
+    """Check settings; says nothing of the environment.
 
     Args:
-        given: The settings.
-        reads_environment: Whether those of the environment are among them.
+        given: The settings, those of the environment among them if it was read.
     """
     schema = _schema()
-    ignored = ignored_settings(given, schema["properties"], reads_environment=reads_environment)
     settings, problems = check_all(given, schema)
-    notices = [*ignored, *(() if settings is None else settings.notices)]
-    return GivenSettings(settings, problems, notices)
+    notices = [*ignored_settings(given, schema["properties"])]
+    return GivenSettings(
+        settings, problems, notices + ([] if settings is None else [*settings.notices])
+    )
 
 
-def unread(given: Mapping[str, Any]) -> list[str]:
-    """Say of settings in the environment that a command line has not asked for it."""
-    return [*unread_settings(given, _schema()["properties"])]
+def notices_of_environment(given: Mapping[str, Any], *, is_read: bool) -> list[str]:
+    """Say what variables of the environment look like settings, and have no effect.
+
+    Args:
+        given: The settings that were given.
+        is_read: Whether the environment was read.
+    """
+    return [*ignored_variables(given, _schema()["properties"], are_read=is_read)]
 
 
 def _schema() -> dict[str, Any]:

@@ -123,7 +123,7 @@ class SparkOptions:
             raise SettingsError(
                 ["splits_per_day and filter_pushdown are options of spark.read, not of a stream"]
             )
-        settings = check_given(self._for_planning(), reads_environment=True).settings
+        settings = check_given(self._for_planning()).settings
         if settings is None:  # pragma: no cover - `read_options` has refused them
             raise SettingsError(["the options of the stream cannot be used"])
         plan = StreamPlan(

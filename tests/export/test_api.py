@@ -175,6 +175,25 @@ def test_columns_and_settings_are_those_of_the_tap(sandbox) -> None:
     assert all(len(i) == 64 for i in table.column("distinct_id").to_pylist() if i is not None)
 
 
+def test_the_environment_is_left_alone_when_it_is_not_wanted(
+    sandbox, monkeypatch, tmp_path, caplog
+) -> None:
+    """Neither read, a file `.env` included, nor spoken of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAP_MIXPANEL_EXPORT_NO_SUCH_SETTING", "1")
+    monkeypatch.setenv("TAP_MIXPANEL_EXPORT_LOOKBACK_DAYS", "-1")
+    (tmp_path / ".env").write_text("TAP_MIXPANEL_EXPORT_REGION=nowhere\n")
+    config = config_for(sandbox, start_date=START, no_such_setting_either=1)
+    Export(config, env=False)
+    assert caplog.messages == ["no_such_setting_either is no setting of this tap, and ignored"]
+    (tmp_path / ".env").unlink()
+    with pytest.raises(SettingsError, match="lookback_days"):
+        Export(config)
+    monkeypatch.delenv("TAP_MIXPANEL_EXPORT_LOOKBACK_DAYS")
+    Export(config)
+    assert any("NO_SUCH_SETTING in the environment" in text for text in caplog.messages)
+
+
 def test_problems_are_told_at_once_and_before_any_request(sandbox) -> None:
     config = config_for(sandbox, start_date="soon", lookback_days=-1)
     with pytest.raises(SettingsError) as caught:

@@ -429,7 +429,7 @@ def checked_part(schema):
 )
 def test_settings_of_the_sdk_are_checked_as_in_the_tap(batch_config, problem):
     """They ended in a traceback here."""
-    checked = check_given({"batch_config": batch_config}, reads_environment=True)
+    checked = check_given({"batch_config": batch_config})
     assert problem in checked.problems
     tap_says = check_all({"batch_config": batch_config}, TapMixpanelExport._whole_schema())[1]
     assert sorted(checked.problems) == sorted(tap_says)

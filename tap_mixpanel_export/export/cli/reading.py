@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tap_mixpanel_export.export.api import Export
-from tap_mixpanel_export.export.given import merge_settings, unread
+from tap_mixpanel_export.export.given import merge_settings, notices_of_environment
 from tap_mixpanel_export.json_files import read_json_object
 from tap_mixpanel_export.private_files import write_private
 from tap_mixpanel_export.sync.foreign_states import take_over
@@ -68,7 +68,7 @@ def read(
     """
     _log_to_stderr()
     config, env = merge_settings(configs)
-    for sentence in () if env else unread(config):
+    for sentence in () if env else notices_of_environment(config, is_read=False):
         logger.warning("%s", sentence)
     names = [name.strip() for name in columns.split(",")] if columns else None
     export = Export(config, columns=names, env=env)
