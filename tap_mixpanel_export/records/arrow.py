@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # What becomes one batch: large enough that a call of Arrow costs little, small enough that memory
 # stays flat, however large events are.
-_BATCH_ROWS = 8192
-_BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_ROWS = 4096
+_BATCH_BYTES = 4 * 1024 * 1024
 # What becomes one array: few enough that the values are still in the processor's cache.
 _ARRAY_ROWS = 1024
 # Of a SHA-256 in hex.
@@ -186,7 +186,7 @@ class PendingRows:
             column.clear()
         if self._properties.tell() > 2 * _BATCH_BYTES:
             self._properties = BytesIO()
-        # The same memory again: to get 8 MB anew costs as much as to fill them.
+        # The same memory again: to get 4 MB anew costs as much as to fill them.
         self._properties.seek(0)
 
 

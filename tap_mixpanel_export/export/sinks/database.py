@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tap_mixpanel_export.errors import OutputError
-from tap_mixpanel_export.record_layout import EVENT_ID
+from tap_mixpanel_export.record_layout import EVENT_ID, TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,22 @@ if TYPE_CHECKING:
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFAULT_TABLE = "events"
 _STATE_TABLE = "_mixpanel_export_state"
+_NEW_KEYS = "_mixpanel_export_keys"
+
+# DuckDB takes most of a machine's memory if it may. What is more lies on the disk.
+_MEMORY_MB = 64
+_MEMORY_MB_PER_COLUMN = 2
+# Rows are compressed when so many are there. Of DuckDB's own 122,880 events take 150 MB.
+_ROW_GROUP = 16_384
+# A key says the time as it was exported. Another zone moves the instant by a day at most.
+_ZONES_APART_US = 2 * 24 * 60 * 60 * 1_000_000
 
 
 class DuckDbSink:
     """A table of a DuckDB database, upserted by `event_id`; the state is committed with it.
+
+    Upserted without an index, which DuckDB would hold in memory, and which costs as much time as
+    all the rest: rows are appended, and older ones of the same key removed before all is committed.
 
     Args:
         url: `duckdb:///relative.db#table` or `duckdb:////absolute.db#table`.
@@ -47,28 +59,49 @@ class DuckDbSink:
         self._error: type[Exception] = duckdb.Error
         self._place = f"--to {url}"
         with self._told():
-            self._connection = duckdb.connect(path)
+            self._connection = duckdb.connect(config={"threads": 1})
         try:
+            self._open(path, len(schema))
             self._set_up(schema)
         except BaseException:
             self.close()
             raise
 
+    def _open(self, path: str, columns: int) -> None:
+        megabytes = _MEMORY_MB + columns * _MEMORY_MB_PER_COLUMN
+        self._execute(f"SET memory_limit = '{megabytes}MB'")
+        # Where it is when the file is opened as such.
+        self._execute(f"SET temp_directory = {_quoted(path + '.tmp')}")
+        self._execute(f"ATTACH {_quoted(path)} AS target (ROW_GROUP_SIZE {_ROW_GROUP})")
+        self._execute("USE target")
+
     def _set_up(self, schema: pa.Schema) -> None:
-        """Make what is missing: the table, its columns, its key, and the table of the states."""
+        """Make what is missing: the table, its columns, and the table of the states."""
         self._connection.register("_schema", schema.empty_table())
         table = f'"{self._table}"'
         self._execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM _schema LIMIT 0")
+        # Of earlier versions.
+        self._execute(f'DROP INDEX IF EXISTS "{self._table}_key"')
+        self._refuse_keys()
         self._add_columns(table)
-        self._execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {self._key} ON {table} ({EVENT_ID})")
         self._execute(
             f"CREATE TABLE IF NOT EXISTS {_STATE_TABLE} (name TEXT PRIMARY KEY, state TEXT)"
         )
-        self._execute("BEGIN")
+        self._begin()
 
-    @property
-    def _key(self) -> str:
-        return f'"{self._table}_key"'
+    def _refuse_keys(self) -> None:
+        keys = self._execute(
+            "SELECT 1 FROM duckdb_constraints() WHERE database_name = 'target' AND table_name = ? "
+            "AND constraint_type IN ('PRIMARY KEY', 'UNIQUE') UNION ALL "
+            "SELECT 1 FROM duckdb_indexes() WHERE database_name = 'target' AND table_name = ? "
+            "AND is_unique",
+            [self._table, self._table],
+        )
+        if keys:
+            raise OutputError(
+                f"{self._place}: the table has a key, to which new rows cannot be added before old "
+                f"ones are removed; drop it ({EVENT_ID} is unique without), or name another table"
+            )
 
     def _add_columns(self, table: str) -> None:
         """Add the columns that are asked for now, and were not before."""
@@ -84,10 +117,18 @@ class DuckDbSink:
                 )
         for name, kind in wanted:
             if name not in known:
-                # Some versions change no table that has an index.
-                self._execute(f"DROP INDEX IF EXISTS {self._key}")
                 quoted = name.replace('"', '""')
                 self._execute(f'ALTER TABLE {table} ADD COLUMN "{quoted}" {kind}')
+
+    def _begin(self) -> None:
+        """Begin a transaction, whose rows come behind all others."""
+        self._execute(
+            f"CREATE OR REPLACE TEMP TABLE {_NEW_KEYS} ({EVENT_ID} TEXT, {TIMESTAMP} TIMESTAMPTZ)"
+        )
+        self._execute("BEGIN")
+        ((self._last_row,),) = self._execute(
+            f'SELECT coalesce(max(rowid), -1) FROM "{self._table}"'  # noqa: S608 - checked above
+        )
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -106,25 +147,53 @@ class DuckDbSink:
         return json.loads(rows[0][0]) if rows else None
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Upsert a batch."""
+        """Append a batch."""
         import pyarrow as pa  # noqa: PLC0415 - an extra, and half a second to import
 
-        self._connection.register("_batch", pa.Table.from_batches([batch]))
-        self._execute(
-            f'INSERT OR REPLACE INTO "{self._table}" BY NAME '  # noqa: S608 - checked above
-            # Of the copies of an event within a batch one is taken: a key can be given once.
-            f"SELECT * FROM _batch QUALIFY row_number() OVER (PARTITION BY {EVENT_ID}) = 1"
-        )
+        # DuckDB finds it by its name. One that is registered is kept until all is committed.
+        rows = pa.Table.from_batches([batch])  # noqa: F841 - see above
+        with self._told():
+            self._connection.execute(f'INSERT INTO "{self._table}" BY NAME FROM rows')
+            self._connection.execute(
+                f"INSERT INTO {_NEW_KEYS} SELECT {EVENT_ID}, {TIMESTAMP} FROM rows"  # noqa: S608 - constants
+            )
 
     def commit(self, state: Mapping[str, Any] | None) -> None:
         """Commit rows and state together."""
+        self._remove_copies()
         if state is not None:
             self._execute(
                 f"INSERT OR REPLACE INTO {_STATE_TABLE} VALUES (?, ?)",  # noqa: S608 - a constant
                 [self._table, json.dumps(state)],
             )
         self._execute("COMMIT")
-        self._execute("BEGIN")
+        self._begin()
+
+    def _remove_copies(self) -> None:
+        """Remove all rows of a key but the last one."""
+        ((first, last),) = self._execute(
+            f"SELECT epoch_us(min({TIMESTAMP})), epoch_us(max({TIMESTAMP})) FROM {_NEW_KEYS}"  # noqa: S608 - constants
+        )
+        if first is None:
+            return
+        table = f'"{self._table}"'
+        twice = f"SELECT {EVENT_ID} FROM {_NEW_KEYS} GROUP BY {EVENT_ID} HAVING count(*) > 1"  # noqa: S608 - constants
+        self._execute(
+            f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM (SELECT rowid, row_number() "  # noqa: S608 - checked above
+            f"OVER (PARTITION BY {EVENT_ID} ORDER BY rowid DESC) AS place FROM {table} "
+            f"WHERE rowid > {self._last_row} AND {EVENT_ID} IN ({twice})) WHERE place > 1)"
+        )
+        older = (
+            f"rowid <= {self._last_row} AND {TIMESTAMP} BETWEEN "
+            f"make_timestamptz({first - _ZONES_APART_US}) AND "
+            f"make_timestamptz({last + _ZONES_APART_US})"
+        )
+        # As a rule the new rows are later than all that is there.
+        if self._execute(f"SELECT 1 FROM {table} WHERE {older} LIMIT 1"):  # noqa: S608 - checked above
+            self._execute(
+                f"DELETE FROM {table} WHERE {older} "  # noqa: S608 - checked above
+                f"AND {EVENT_ID} IN (SELECT {EVENT_ID} FROM {_NEW_KEYS})"
+            )
 
     def finish(self) -> None:
         """Nothing: what was committed is in the table."""
@@ -138,3 +207,7 @@ class DuckDbSink:
         with self._told():
             rows: list[Any] = self._connection.execute(statement, list(values)).fetchall()
         return rows
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
