@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tap_mixpanel_export.errors import ReportError
@@ -38,10 +39,8 @@ class ReportFolder:
     def __init__(self, path: Path, started_at: datetime) -> None:
         self._path = path
         self._runs = path / "runs"
-        try:
+        with self._writing():
             make_private_folder(self._runs)
-        except OSError as error:
-            raise _unwritable(path, error) from error
         self._document = self._free_name(f"{started_at:%Y-%m-%dT%H-%M-%S}Z")
 
     def write_document(self, document: dict[str, Any]) -> None:
@@ -52,11 +51,9 @@ class ReportFolder:
         """
         # Names of events may hold lone surrogates, which have no UTF-8.
         text = json.dumps(document, indent=1).encode("ascii") + b"\n"
-        try:
+        with self._writing():
             write_private(self._runs / self._document, text)
             write_private(self._path / "run.json", text)
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
 
     def write_page(self, document: dict[str, Any]) -> None:
         """Write the page over the last runs, this one's document first; drop the oldest ones.
@@ -64,14 +61,21 @@ class ReportFolder:
         Raises:
             ReportError: It cannot be written.
         """
-        try:
+        with self._writing():
             page = render([document, *self._earlier()]).encode()
             for name in ("index.html", "run.html"):
                 write_private(self._path / name, page)
             for name in self._names()[RUNS_KEPT:]:
                 (self._runs / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise _unwritable(self._path, error) from error
+            raise ReportError(
+                f"report_dir: {self._path} cannot be written ({error.strerror})"
+            ) from error
 
     def _names(self) -> list[str]:
         """Documents, the newest first."""
@@ -104,7 +108,3 @@ class ReportFolder:
 def _order(name: str) -> tuple[str, int]:
     stem, _, number = name.removesuffix(".json").partition("Z")
     return stem, int(number[1:] or 1)
-
-
-def _unwritable(folder: Path, error: OSError) -> ReportError:
-    return ReportError(f"report_dir: {folder} cannot be written ({error.strerror})")

@@ -103,14 +103,9 @@ class Checker:
         if settings.api_url is None:
             endpoint = replace(endpoint, url=addresses[settings.region])
         self._url = endpoint.url
-        self._inquiry = Inquiry(endpoint, quota, most_queries=MOST_QUERIES, most_bytes=_MOST_BYTES)
+        self.inquiry = Inquiry(endpoint, quota, most_queries=MOST_QUERIES, most_bytes=_MOST_BYTES)
         self._day, self._month = days_to_ask(settings)
         self._where = settings.where
-
-    @property
-    def queries(self) -> int:
-        """How many queries were sent."""
-        return self._inquiry.queries
 
     def run(self) -> Iterator[Finding]:
         """Look at everything, as far as the service lets.
@@ -175,28 +170,28 @@ class Checker:
                 f"{sample.malformed:,} of {sample.malformed + sample.events:,} lines of {day.days} "
                 "are no events: a run fails on them; set diagnostics_dir to keep them and go on",
             )
-        yield zone_finding(sample, settings, self._inquiry.clock.present)
+        yield zone_finding(sample, settings, self.inquiry.clock.present)
         if self._where is not None:
             yield ok(WHERE, f"it lets {sample.events:,} events of {day.days} through")
         if day.reply.is_cut:
             yield note(LATE, f"{day.days} has too many events to try the filter on; a run does it")
         else:
             digest = day.proof.digest()
-            yield try_filter(self._inquiry, day.days, digest, self._where, settings.event_names)
+            yield try_filter(self.inquiry, day.days, digest, self._where, settings.event_names)
         yield self._disk(day)
         yield from loader_findings(sample)
 
     def _reached(self) -> Iterator[Finding]:
         yield connection_finding(self._url)
-        yield clock_finding(self._inquiry.clock)
+        yield clock_finding(self.inquiry.clock)
         yield ok(ACCOUNT, f"Mixpanel takes the {self._settings.endpoint.credentials.kind}")
 
     def _after_error(self, error: ExportError) -> Iterator[Finding]:
         """What can be said when the first query brings none."""
         topic = _topic(error)
-        if self._inquiry.clock.is_known:
+        if self.inquiry.clock.is_known:
             yield connection_finding(self._url)
-            yield clock_finding(self._inquiry.clock)
+            yield clock_finding(self.inquiry.clock)
         if topic == REGION and (place := self._place_of_data()) is not None:
             yield problem(REGION, f"{error}. {self._set_region(place)}")
         else:
@@ -205,7 +200,7 @@ class Checker:
 
     def _ask_day(self, days: DayRange) -> _Day:
         """Ask for a day as a run would."""
-        inquiry, event_names = self._inquiry, self._settings.event_names
+        inquiry, event_names = self.inquiry, self._settings.event_names
         delay = self._settings.span(None).delay
         sample = self._new_sample()
         proof = ProofDay(sample, lambda: to_milliseconds(inquiry.clock.present - delay))
@@ -220,7 +215,7 @@ class Checker:
         limit: int = _SAMPLED_EVENTS,
     ) -> Sample:
         sample = self._new_sample()
-        self._inquiry.ask(days, sample.take, where=where, event_names=event_names, limit=limit)
+        self.inquiry.ask(days, sample.take, where=where, event_names=event_names, limit=limit)
         return sample
 
     def _new_sample(self) -> Sample:
@@ -296,11 +291,11 @@ class Checker:
         if self._settings.api_url is not None:
             return None
         for region, url in self._addresses.items():
-            if region == self._settings.region or not self._inquiry.left:
+            if region == self._settings.region or not self.inquiry.left:
                 continue
             sample = self._new_sample()
             try:
-                self._inquiry.ask(self._month, sample.take, limit=1, url=url)
+                self.inquiry.ask(self._month, sample.take, limit=1, url=url)
             except ExportError:
                 # Another region does not know the project, or cannot be reached: so it is not it.
                 continue

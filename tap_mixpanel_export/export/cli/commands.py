@@ -81,7 +81,7 @@ def run_check(
         with closing(quota_of(given.settings)) as quota:
             checker = Checker(given.settings, quota, addresses)
             say(checker.run())
-            queries = checker.queries
+            queries = checker.inquiry.queries
     failed = any(finding.level is Level.PROBLEM for finding in findings)
     if as_json:
         told = [finding.to_dict() for finding in findings]
