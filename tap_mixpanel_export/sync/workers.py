@@ -154,7 +154,7 @@ class Workers:
         self._ahead_bytes = min(_AHEAD_BYTES, _AHEAD_OF_ALL_BYTES // concurrency)
         self._workers: list[Worker] = []
         self._starting = self._lost = 0
-        self._is_closed = False
+        self._is_closed = self._has_told = False
         self._changed = threading.Condition()
 
     def lend(self, pieces: Iterator[bytes]) -> tuple[WorkerConnection | None, Iterator[bytes]]:
@@ -228,31 +228,14 @@ class Workers:
         problem = "it ended at once"
         try:
             worker = Worker(*self._start(self._connections_each))
-            with self._changed:
-                self._workers.append(worker)
-                is_wanted = not self._is_closed
-            if is_wanted:
-                worker.greet(self.parts)
-                with self._changed:
-                    if not self._is_closed:
-                        worker.free = [*worker.connections]
-                        connection = self._lent(worker)
+            connection = self._greet(worker)
         except (OSError, MemoryError) as error:
             problem = getattr(error, "strerror", None) or type(error).__name__
         except wire.ConnectionLostError:
             # `problem` says so.
             pass
         finally:
-            with self._changed:
-                self._starting -= 1
-                if connection is None:
-                    if worker in self._workers:
-                        self._workers.remove(worker)
-                    self._most = len(self._workers) + self._starting
-                self._changed.notify_all()
-            if connection is None and worker is not None:
-                worker.end(_PATIENCE_SECONDS)
-                worker.abandon()
+            self._end_start(worker, is_ready=connection is not None)
         if connection is not None:
             return connection
         if self._is_closed:
@@ -263,6 +246,34 @@ class Workers:
             f"{self._most} of them" if self._most else "one process",
         )
         return self._lend()
+
+    def _greet(self, worker: Worker) -> WorkerConnection | None:
+        """Make a new worker known; a connection to it, None when the run has ended meanwhile."""
+        with self._changed:
+            self._workers.append(worker)
+            if self._is_closed:
+                return None
+        worker.greet(self.parts)
+        with self._changed:
+            if worker not in self._workers:
+                return None
+            worker.free = [*worker.connections]
+            if not self._has_told:
+                self._has_told = True
+                logger.info("much to do: up to %d worker processes make the records", self._most)
+            return self._lent(worker)
+
+    def _end_start(self, worker: Worker | None, *, is_ready: bool) -> None:
+        with self._changed:
+            self._starting -= 1
+            if not is_ready:
+                if worker in self._workers:
+                    self._workers.remove(worker)
+                self._most = len(self._workers) + self._starting
+            self._changed.notify_all()
+        if worker is not None and not is_ready:
+            worker.end(_PATIENCE_SECONDS)
+            worker.abandon()
 
     def take_back(self, worker: Worker, connection: wire.Wire, *, is_usable: bool) -> None:
         """Take a connection back.

@@ -22,7 +22,7 @@ from tap_mixpanel_export.errors import ConnectionFailedError, WorkerError
 from tap_mixpanel_export.sandbox import Event, Fault, Sandbox, SandboxClock
 from tap_mixpanel_export.stopping import StoppedError
 from tap_mixpanel_export.sync import wire
-from tap_mixpanel_export.sync.worker_process import start_process
+from tap_mixpanel_export.sync.worker_process import can_start, start_process
 from tap_mixpanel_export.sync.workers import MOST_LOST, Workers
 
 MINUTE = timedelta(minutes=1)
@@ -69,7 +69,7 @@ def test_a_worker_that_is_killed_costs_its_window_another_query(monkeypatch, cap
         assert got.error is None
         assert got.ids == truth(sandbox)
         assert len(sandbox.requests) == 6
-    [line] = [r.getMessage() for r in caplog.records if "worker" in r.getMessage()]
+    [line] = [r.getMessage() for r in caplog.records if "signal" in r.getMessage()]
     assert f"{FIRST}: a worker process was ended by signal 9; downloading" in line
     assert len(workers.processes) == 2
     assert all(process.poll() is not None for process in workers.processes)
@@ -340,6 +340,30 @@ def assert_nothing_is_left(folder, stderr, workers):
     assert b"Traceback" not in stderr
     assert b"ResourceWarning" not in stderr
     assert list((folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "can"),
+    [
+        ("/usr/bin/python3.12", True),
+        ("/opt/pypy3", True),
+        ("/usr/bin/uwsgi", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_only_python_is_started_as_a_worker(monkeypatch, program, can):
+    monkeypatch.setattr("sys.executable", program)
+    assert can_start() is can
+
+
+def test_no_worker_is_started_by_a_program_that_is_frozen_or_without_descriptors(monkeypatch):
+    assert can_start()
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    assert not can_start()
+    monkeypatch.undo()
+    monkeypatch.delattr(socket, "send_fds")
+    assert not can_start()
 
 
 @pytest.mark.slow

@@ -60,7 +60,8 @@ def outcome(caplog):
         said = [
             record.getMessage()
             for record in caplog.records
-            if record.name.startswith("tap-mixpanel-export.") and "progress" not in record.name
+            if record.name.startswith("tap-mixpanel-export.")
+            and not record.name.endswith((".progress", ".workers"))
         ]
         told = [OWN.sub("", text.replace(sandbox.api_url, "")) for text in (str(got.error), *said)]
         requests = [(r.from_date, r.to_date, r.where) for r in sandbox.requests[asked:]]
