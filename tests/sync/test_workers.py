@@ -28,7 +28,14 @@ FAULTS = {
     **{name: fault for name, (fault, _, _) in ENDING.items()},
 }
 # How often it is tried, or what the system says of it, depends on how busy the machine is.
-UNSTEADY = {"refused", "reset", "reset in the body", "reset before the body"}
+UNSTEADY = {
+    "refused",
+    "reset",
+    "reset in the body",
+    "reset before the body",
+    "a length that is too short",
+    "chunks end before they begin",
+}
 # What is another one in each run.
 OWN = re.compile(r'"durationSeconds":[\d.]+|waiting [\d.]+ s|\d{4}-\d\d-\d\d \d\d:\d\d|\d\d:\d\d')
 
