@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -24,11 +25,17 @@ PAUSES = st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.4, 0.9, 1.2, 5.0, 130.0, 3700.0]
 def machine_at(now: datetime | Callable[[], datetime]) -> Any:
     """A context, or a decorator, in which it is now that time on this machine.
 
+    However long a busy machine takes, no time passes for a run but what passes by `now`.
+
     Args:
         now: The time; or what gives it, such as the `now` of a service's clock.
     """
     tell = now if callable(now) else lambda: now
-    return mock.patch("tap_mixpanel_export.sync.server_clock.machine_now", tell)
+    return mock.patch.multiple(
+        "tap_mixpanel_export.sync.server_clock",
+        machine_now=tell,
+        time=SimpleNamespace(monotonic=lambda: 0.0),
+    )
 
 
 class FakeTime:

@@ -21,6 +21,7 @@ UTC = timezone.utc
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = datetime(2026, 3, 21, 12, tzinfo=UTC)
 LOOKBACK_DAYS = 2
 DELAY = timedelta(minutes=15)
 ZONES = (UTC, ZoneInfo("America/Los_Angeles"), ZoneInfo("America/Havana"))
