@@ -1,10 +1,13 @@
-"""Memory: peak RSS of the tap as one window grows, a hundredth of its events coming twice."""
+"""Memory: peak RSS of tap and Python interface as one window grows.
+
+A hundredth of the window's events come twice.
+"""
 
 from __future__ import annotations
 
 from benchmarks.measure import Sample, child_environment, run
 from benchmarks.service import DataSet, Service
-from benchmarks.variants import own_command
+from benchmarks.variants import own_command, variants
 
 _DUPLICATES = 0.01
 _MEGABYTE = 1e6
@@ -33,6 +36,32 @@ def section(largest: int, timeout: float) -> list[str]:
         )
         smaller = sample
     goals = "Goals: at most 120 MB for a million events, and less than 1.10 x of a quarter of them."
+    return [*lines, "", goals, "", *_arrow_section(largest, timeout)]
+
+
+_ARROW = frozenset({"arrow", "arrow-parquet", "read-duckdb"})
+
+
+def _arrow_section(largest: int, timeout: float) -> list[str]:
+    """What reads Arrow batches: three sizes, the last four times the one before."""
+    sizes = (largest // 40, largest // 4, largest)
+    ways = variants(_ARROW)
+    found: dict[str, list[Sample]] = {way.key: [] for way in ways}
+    for events in sizes:
+        with Service(DataSet("wide", events, _DUPLICATES)) as service:
+            environment = child_environment(service.environment)
+            for way in ways:
+                way.clean()
+                (sample,) = run([way.command], environment, timeout=timeout)
+                if (rows := way.count(sample.lines)) != events:
+                    raise RuntimeError(f"{way.key}: {rows:,} rows of {events:,} events")
+                found[way.key].append(sample)
+    titles = " | ".join(f"{events:,}: peak memory, MB | CPU, s" for events in sizes)
+    lines = [f"| wide events in one window | {titles} |", "|---|" + "--:|" * 2 * len(sizes)]
+    for way in ways:
+        cells = (f"{s.peak_rss / _MEGABYTE:.0f} | {s.cpu:.1f}" for s in found[way.key])
+        lines.append(f"| {way.title} | {' | '.join(cells)} |")
+    goals = f"Goals: at most 300 MB, and as much for {sizes[2]:,} events as for {sizes[1]:,}."
     return [*lines, "", goals]
 
 

@@ -101,6 +101,7 @@ def variants(keys: frozenset[str] | None = None) -> list[Variant]:
         "arrow-parquet": lambda: _arrow(
             "arrow-parquet", "the same, written as Parquet", "events.parquet"
         ),
+        "read-duckdb": _read_duckdb,
         HEADLESS: lambda: Variant(
             HEADLESS,
             "mixpanel-headless 0.4.0, to JSON Lines",
@@ -189,6 +190,24 @@ def _arrow(key: str, title: str, parquet: str | None = None) -> Variant:
     )
 
 
+def _read_duckdb() -> Variant:
+    files = _Files(CACHE / "batches" / "read-duckdb", _rows_of_duckdb)
+    day = DAY.isoformat()
+    start = "from tap_mixpanel_export.__main__ import mixpanel_export as main; main()"
+    config = _written("read-duckdb.json", {"start_date": day, "end_date": day})
+    target = f"duckdb:///{files.folder / 'events.duckdb'}"
+    return Variant(
+        "read-duckdb",
+        "`mixpanel-export read`, into DuckDB",
+        (
+            *(sys.executable, "-c", start, "read", "--to", target),
+            *("--config", "ENV", "--config", config),
+        ),
+        count=files.events,
+        clean=files.clean,
+    )
+
+
 def _lines_of_gzip(file: Path) -> int:
     with gzip.open(file) as text:
         return sum(1 for _ in text)
@@ -201,6 +220,13 @@ def _told_rows(file: Path) -> int:
 def _rows_of_parquet(file: Path) -> int:
     # In another process: the library would make this one larger than what it measures.
     count = "import sys, pyarrow.parquet as p; print(p.ParquetFile(sys.argv[1]).metadata.num_rows)"
+    answer = subprocess.run([sys.executable, "-c", count, file], capture_output=True, check=True)
+    return int(answer.stdout)
+
+
+def _rows_of_duckdb(file: Path) -> int:
+    count = "import sys, duckdb; db = duckdb.connect(sys.argv[1]);"
+    count += "print(db.execute('SELECT count(*) FROM events').fetchone()[0])"
     answer = subprocess.run([sys.executable, "-c", count, file], capture_output=True, check=True)
     return int(answer.stdout)
 

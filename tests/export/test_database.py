@@ -105,7 +105,7 @@ def test_rows_are_packed_before_they_are_many_and_memory_is_bounded(tmp_path):
     database = tmp_path / "own.db"
     with closing(DuckDbSink(f"duckdb:///{database}", SCHEMA)) as sink:
         ((limit,),) = sink._execute("SELECT current_setting('memory_limit')")
-        assert limit == "66.7 MiB"
+        assert limit == "51.4 MiB"
         for start in range(0, 40_000, 4_000):
             sink.write(batch_of([(f"{start + n:064}", n, n) for n in range(4_000)]))
         sink.commit(None)

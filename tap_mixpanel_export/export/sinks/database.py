@@ -22,7 +22,7 @@ _STATE_TABLE = "_mixpanel_export_state"
 _NEW_KEYS = "_mixpanel_export_keys"
 
 # DuckDB takes most of a machine's memory if it may. What is more lies on the disk.
-_MEMORY_MB = 64
+_MEMORY_MB = 48
 _MEMORY_MB_PER_COLUMN = 2
 # Rows are compressed when so many are there. Of DuckDB's own 122,880 events take 150 MB.
 _ROW_GROUP = 16_384
