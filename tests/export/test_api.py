@@ -322,12 +322,6 @@ def test_the_state_is_told_when_all_before_it_was_taken(sandbox) -> None:
         assert {row["event_id"] for row in rows_before(sandbox, done)} <= set(taken[:count])
 
 
-def test_an_environment_that_is_not_read_is_no_news(sandbox, monkeypatch, caplog) -> None:
-    monkeypatch.setenv("TAP_MIXPANEL_EXPORT_LOOKBACK_DAYS", "3")
-    export_of(sandbox)
-    assert caplog.text == ""
-
-
 @pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (

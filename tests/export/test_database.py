@@ -115,3 +115,20 @@ def test_rows_are_packed_before_they_are_many_and_memory_is_bounded(tmp_path):
             "SELECT max(count) FROM pragma_storage_info('events')"
         ).fetchall()
     assert most <= 16_384
+
+
+@pytest.mark.parametrize("table", ["rows", "_schema", "order"])
+def test_a_table_may_have_any_name(tmp_path, table):
+    database = tmp_path / "own.db"
+    for count in (1, 2):
+        with closing(DuckDbSink(f"duckdb:///{database}#{table}", SCHEMA)) as sink:
+            sink.write(batch_of([("a", 0, count), ("b", 0, count)]))
+            sink.commit(None)
+        assert rows_of(database, f'"{table}"') == {"a": count, "b": count}
+
+
+def test_what_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "text.db").write_text("no database" * 1000)
+    for path in (tmp_path / "text.db", tmp_path / "none" / "own.db"):
+        with pytest.raises(OutputError, match=rf"--to duckdb:///{path}: \S+"):
+            DuckDbSink(f"duckdb:///{path}", SCHEMA)

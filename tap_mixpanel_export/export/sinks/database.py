@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFAULT_TABLE = "events"
 _STATE_TABLE = "_mixpanel_export_state"
+_SCHEMA = "_mixpanel_export_schema"
 _NEW_KEYS = "_mixpanel_export_keys"
 
 # DuckDB takes most of a machine's memory if it may. What is more lies on the disk.
@@ -77,9 +78,9 @@ class DuckDbSink:
 
     def _set_up(self, schema: pa.Schema) -> None:
         """Make what is missing: the table, its columns, and the table of the states."""
-        self._connection.register("_schema", schema.empty_table())
+        self._connection.register(_SCHEMA, schema.empty_table())
         table = f'"{self._table}"'
-        self._execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM _schema LIMIT 0")
+        self._execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM {_SCHEMA} LIMIT 0")
         # Of earlier versions.
         self._execute(f'DROP INDEX IF EXISTS "{self._table}_key"')
         self._refuse_keys()
@@ -108,7 +109,9 @@ class DuckDbSink:
         known = dict(
             self._execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})")  # noqa: S608 - checked above
         )
-        wanted = self._execute("SELECT column_name, column_type FROM (DESCRIBE _schema)")
+        wanted = self._execute(
+            f"SELECT column_name, column_type FROM (DESCRIBE {_SCHEMA})"  # noqa: S608 - a constant
+        )
         for name, kind in wanted:
             if known.get(name, kind) != kind:
                 raise OutputError(
@@ -151,11 +154,13 @@ class DuckDbSink:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and half a second to import
 
         # DuckDB finds it by its name. One that is registered is kept until all is committed.
-        rows = pa.Table.from_batches([batch])  # noqa: F841 - see above
+        _mixpanel_export_rows = pa.Table.from_batches([batch])
         with self._told():
-            self._connection.execute(f'INSERT INTO "{self._table}" BY NAME FROM rows')
             self._connection.execute(
-                f"INSERT INTO {_NEW_KEYS} SELECT {EVENT_ID}, {TIMESTAMP} FROM rows"  # noqa: S608 - constants
+                f'INSERT INTO "{self._table}" BY NAME FROM _mixpanel_export_rows'
+            )
+            self._connection.execute(
+                f"INSERT INTO {_NEW_KEYS} SELECT {EVENT_ID}, {TIMESTAMP} FROM _mixpanel_export_rows"  # noqa: S608 - constants
             )
 
     def commit(self, state: Mapping[str, Any] | None) -> None:
