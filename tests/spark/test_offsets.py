@@ -165,8 +165,7 @@ def test_before_the_first_day_there_is_nothing():
 def test_the_first_batch_stays_as_it_was_when_the_default_start_moves_on():
     first = read_options({})
     plan, _ = first.stream()
-    now = datetime.now(UTC)
-    until = plan.next(plan.first(None), plan.present(now), None)
+    until = plan.next(plan.first(None), plan.present(NOW), None)
     later = Offset(until.day, 0, until.start + 3 * DAY)
     windows = plan.windows(plan.first(None), until)
     assert plan.windows(later, until) == windows
