@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_mixpanel_export.errors import OutputError
+from tap_mixpanel_export.export.sinks import database as database_sink
 from tap_mixpanel_export.export.sinks.database import DuckDbSink
 
 pa = pytest.importorskip("pyarrow")
@@ -45,30 +46,35 @@ def rows_of(database, table="events"):
 
 
 # Few keys, whose instants are the same but for the zone that they were read in.
-keys = st.sampled_from("abcdefgh")
+keys = st.sampled_from("012389af")
 batches = st.lists(st.tuples(keys, st.integers(-14, 12)), min_size=1, max_size=6)
 runs = st.lists(st.lists(batches, max_size=4), min_size=1, max_size=4)
 
 
 @pytest.mark.slow
-@given(runs, st.booleans())
-@settings(deadline=None, max_examples=25)
-def test_of_each_key_the_last_row_stays(tmp_path_factory, some, is_cut_off):
+@pytest.mark.parametrize("at_once", [1, 100_000])
+@given(some=runs, is_cut_off=st.booleans())
+@settings(deadline=None, max_examples=15)
+def test_of_each_key_the_last_row_stays(tmp_path_factory, at_once, some, is_cut_off):
     database = tmp_path_factory.mktemp("own") / "it's.db"
     expected, count = {}, 0
-    with closing(DuckDbSink(f"duckdb:///{database}", SCHEMA)) as sink:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        closing(DuckDbSink(f"duckdb:///{database}", SCHEMA)) as sink,
+    ):
+        patch.setattr(database_sink, "_KEYS_AT_ONCE", at_once)
         for run in some:
             for batch in run:
                 rows = []
                 for key, zone_hours in batch:
                     count += 1
                     # Days that are far apart, so that most of the table is out of reach.
-                    rows.append((key, 24 * 10 * ord(key) + zone_hours, count))
-                    expected[key] = count
+                    rows.append((key * 64, 24 * 10 * ord(key) + zone_hours, count))
+                    expected[key * 64] = count
                 sink.write(batch_of(rows))
             sink.commit({"count": count})
         if is_cut_off:
-            sink.write(batch_of([("a", 0, -1), ("z", 0, -1)]))
+            sink.write(batch_of([("a", 0, -1), ("e", 0, -1)]))
     assert rows_of(database) == expected
     with closing(DuckDbSink(f"duckdb:///{database}", SCHEMA)) as sink:
         assert sink.load_state() == {"count": count}

@@ -25,6 +25,8 @@ _NEW_KEYS = "_mixpanel_export_keys"
 # DuckDB takes most of a machine's memory if it may. What is more lies on the disk.
 _MEMORY_MB = 48
 _MEMORY_MB_PER_COLUMN = 2
+# Keys that are looked for at once; they have to fit in memory.
+_KEYS_AT_ONCE = 100_000
 # Rows are compressed when so many are there. Of DuckDB's own 122,880 events take 150 MB.
 _ROW_GROUP = 16_384
 # A key says the time as it was exported. Another zone moves the instant by a day at most.
@@ -176,13 +178,30 @@ class DuckDbSink:
 
     def _remove_copies(self) -> None:
         """Remove all rows of a key but the last one."""
-        ((first, last),) = self._execute(
-            f"SELECT epoch_us(min({TIMESTAMP})), epoch_us(max({TIMESTAMP})) FROM {_NEW_KEYS}"  # noqa: S608 - constants
+        ((first, last, count),) = self._execute(
+            f"SELECT epoch_us(min({TIMESTAMP})), epoch_us(max({TIMESTAMP})), count(*) "  # noqa: S608 - constants
+            f"FROM {_NEW_KEYS}"
         )
         if first is None:
             return
+        digits = 0
+        while count > _KEYS_AT_ONCE * 16**digits:
+            digits += 1
+        # A key is a number in hex: all parts have about as many.
+        for part in range(16**digits):
+            self._remove_copies_of(f"{part:0{digits}x}" if digits else "", first, last)
+
+    def _remove_copies_of(self, prefix: str, first: int, last: int) -> None:
+        """The same of keys that begin with a prefix.
+
+        Args:
+            prefix: Of the keys.
+            first: When the first of the new events occurred, microseconds since the epoch.
+            last: When the last one did.
+        """
         table = f'"{self._table}"'
-        twice = f"SELECT {EVENT_ID} FROM {_NEW_KEYS} GROUP BY {EVENT_ID} HAVING count(*) > 1"  # noqa: S608 - constants
+        keys = f"SELECT {EVENT_ID} FROM {_NEW_KEYS} WHERE starts_with({EVENT_ID}, '{prefix}')"  # noqa: S608 - constants
+        twice = f"{keys} GROUP BY {EVENT_ID} HAVING count(*) > 1"
         self._execute(
             f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM (SELECT rowid, row_number() "  # noqa: S608 - checked above
             f"OVER (PARTITION BY {EVENT_ID} ORDER BY rowid DESC) AS place FROM {table} "
@@ -197,7 +216,7 @@ class DuckDbSink:
         if self._execute(f"SELECT 1 FROM {table} WHERE {older} LIMIT 1"):  # noqa: S608 - checked above
             self._execute(
                 f"DELETE FROM {table} WHERE {older} "  # noqa: S608 - checked above
-                f"AND {EVENT_ID} IN (SELECT {EVENT_ID} FROM {_NEW_KEYS})"
+                f"AND {EVENT_ID} IN ({keys})"
             )
 
     def finish(self) -> None:
