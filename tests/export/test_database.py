@@ -52,7 +52,7 @@ runs = st.lists(st.lists(batches, max_size=4), min_size=1, max_size=4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at_once", [1, 100_000])
+@pytest.mark.parametrize("at_once", [1, 400_000])
 @given(some=runs, is_cut_off=st.booleans())
 @settings(deadline=None, max_examples=15)
 def test_of_each_key_the_last_row_stays(tmp_path_factory, at_once, some, is_cut_off):

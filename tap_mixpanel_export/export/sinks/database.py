@@ -26,7 +26,7 @@ _NEW_KEYS = "_mixpanel_export_keys"
 _MEMORY_MB = 48
 _MEMORY_MB_PER_COLUMN = 2
 # Keys that are looked for at once; they have to fit in memory.
-_KEYS_AT_ONCE = 100_000
+_KEYS_AT_ONCE = 400_000
 # Rows are compressed when so many are there. Of DuckDB's own 122,880 events take 150 MB.
 _ROW_GROUP = 16_384
 # A key says the time as it was exported. Another zone moves the instant by a day at most.
