@@ -214,6 +214,8 @@ class DuckDbSink:
         )
         # As a rule the new rows are later than all that is there.
         if self._execute(f"SELECT 1 FROM {table} WHERE {older} LIMIT 1"):  # noqa: S608 - checked above
+            # To remove millions of rows takes what memory it takes.
+            self._execute("RESET memory_limit")
             self._execute(
                 f"DELETE FROM {table} WHERE {older} "  # noqa: S608 - checked above
                 f"AND {EVENT_ID} IN ({keys})"
