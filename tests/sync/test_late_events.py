@@ -159,9 +159,9 @@ def test_an_expression_of_the_user_that_is_refused_ends_the_run(sandbox, clock):
 
 
 @pytest.mark.slow
-def test_the_watermark_is_the_services_time_at_the_first_request(sandbox, clock):
+def test_the_watermark_is_the_services_time_at_the_first_request(sandbox, clock, monkeypatch):
     # The run goes on while the service's clock does, and something comes in behind its back.
-    feed = sandbox._export.feed
+    feed = sandbox.feed
     steps = []
 
     def on_request(now):
@@ -171,7 +171,7 @@ def test_the_watermark_is_the_services_time_at_the_first_request(sandbox, clock)
         clock.advance(timedelta(hours=1))
         feed(now)
 
-    object.__setattr__(sandbox._export, "feed", on_request)
+    monkeypatch.setattr(sandbox, "feed", on_request)
     first = run(sandbox, lookback_days=30, max_window_days=1)
     assert {b["processed_before"] for b in first.bookmarks} == {(NOW - MARGIN).isoformat()}
     assert first.bookmarks[-1]["replication_key_value"] == NOW.isoformat()
