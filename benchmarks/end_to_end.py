@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import CACHE, FailedError, Spread, child_environment, run
@@ -132,7 +133,7 @@ def section(routes: Sequence[Route], sizes: Sequence[int], runs: int, timeout: f
         f"|---|---|{'--:|' * len(columns)}--:|",
     ]
     for route in routes:
-        kind = KINDS[route.into]
+        kind = KINDS[Path(route.into).suffix]
         for size, of_size in courses.items():
             start = f"| {route.title} | {kind} | {size:,} |"
             if (course := of_size.get(route.key)) is not None:

@@ -24,8 +24,8 @@ JSON_LINES = "events.jsonl"
 DATABASE = "events.duckdb"
 PARQUET = "events.parquet"
 
-KINDS = {JSON_LINES: "JSON Lines", DATABASE: "DuckDB", PARQUET: "Parquet"}
-"""What the files are, by name."""
+KINDS = {".jsonl": "JSON Lines", ".duckdb": "DuckDB", ".parquet": "Parquet"}
+"""What the files are, by the end of their names."""
 
 GOALS = (("parquet", "target-jsonl", 7), ("parquet", "target-duckdb", 5))
 """What is compared with what, and how many times as many events per CPU second are aimed at."""

@@ -68,6 +68,14 @@ def test_a_backfill_is_measured_with_one_worker_and_with_more():
     assert all("[1.00, 1.00]" in row for row in rows[:1])
 
 
+def test_every_way_ends_in_a_kind_of_file_that_the_table_names(monkeypatch):
+    # Nothing is installed.
+    monkeypatch.setattr(routes, "python_of", lambda _requirement: Path(sys.executable))
+    monkeypatch.setattr(routes, "peer", lambda *command: command)
+    every = routes.routes()
+    assert {Path(route.into).suffix for route in every} == routes.KINDS.keys()
+
+
 @pytest.mark.slow
 def test_whole_ways_are_compared_and_one_that_loses_events_is_told(tmp_path, monkeypatch):
     end_to_end = importlib.import_module("benchmarks.end_to_end")
