@@ -12,6 +12,8 @@ from processes import start
 from tap_mixpanel_export.sandbox import cli as command
 from tap_mixpanel_export.sandbox.fault_kinds import KINDS
 
+pytestmark = pytest.mark.slow
+
 SANDBOX = [sys.executable, "-m", "tap_mixpanel_export.sandbox.cli"]
 FETCH = """
 import json, os, sys, urllib.request, base64

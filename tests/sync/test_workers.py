@@ -22,6 +22,8 @@ from worker_threads import read_by_processes, read_by_workers
 from tap_mixpanel_export.export.api import Export
 from tap_mixpanel_export.sandbox import Behaviour, Fault, Sandbox, SandboxClock
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {
     **PASSING,
     **HARMLESS,
