@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -366,6 +367,20 @@ def test_no_worker_is_started_by_a_program_that_is_frozen_or_without_descriptors
     assert not can_start()
 
 
+@contextmanager
+def one_that_serves():
+    """A process that was started, which in the end says that it is ready, and ends when let go."""
+    process, sockets = start_process(1)
+    try:
+        yield process
+        connection = wire.Wire(sockets[0])
+        connection.send(wire.PARTS, wire.dumps(None))
+        assert connection.receive()[0] == wire.READY
+    finally:
+        sockets[0].close()
+    assert process.wait(60) == 0
+
+
 @pytest.mark.slow
 def test_a_worker_gets_no_credentials_and_imports_nothing_from_the_working_folder(
     tmp_path, monkeypatch
@@ -373,28 +388,14 @@ def test_a_worker_gets_no_credentials_and_imports_nothing_from_the_working_folde
     (tmp_path / "json.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TAP_MIXPANEL_EXPORT_SERVICE_ACCOUNT_SECRET", "secret")
-    process, sockets = start_process(1)
-    try:
+    with one_that_serves() as process:
         environment = Path(f"/proc/{process.pid}/environ")
         if environment.exists():
             assert b"secret" not in environment.read_bytes()
-        connection = wire.Wire(sockets[0])
-        connection.send(wire.PARTS, wire.dumps(None))
-        assert connection.receive()[0] == wire.READY
-    finally:
-        sockets[0].close()
-    assert process.wait(60) == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_heeds_no_signal_of_its_group_from_its_start_on(number):
-    process, sockets = start_process(1)
-    try:
+    with one_that_serves() as process:
         process.send_signal(number)
-        connection = wire.Wire(sockets[0])
-        connection.send(wire.PARTS, wire.dumps(None))
-        assert connection.receive()[0] == wire.READY
-    finally:
-        sockets[0].close()
-    assert process.wait(60) == 0
